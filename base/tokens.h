@@ -1,0 +1,93 @@
+// Who may call: the configured tokens and the check of a presented one. Used by both programs.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace omics {
+
+// Each role has the rights of the ones before it.
+enum class Role { kRead = 1, kWrite = 2, kAdmin = 3 };
+
+// "read", "write", "admin".
+std::string_view RoleName(Role role);
+
+// What a token stands for.
+struct Principal {
+  std::string name;  // from the tokens file; "" for the environment's token
+  Role role = Role::kRead;
+};
+
+// An immutable set of accepted tokens. Tokens are kept as SHA-256 digests only; a check compares the presented token's
+// digest with every configured one in constant time.
+//
+// Thread safety: const after construction; any number of threads may call Check().
+class TokenSet {
+ public:
+  // The set that accepts every caller as admin: --insecure-no-auth.
+  static TokenSet AllowAll();
+
+  // One bare token, as Chroma's CHROMA_SERVER_AUTHN_CREDENTIALS has it; its role is admin. Chroma also allows the name
+  // of a file there; we do not. INVALID_ARGUMENT if it is shorter than 16 bytes, longer than 4,096 or not printable
+  // ASCII.
+  static absl::StatusOr<TokenSet> FromBareToken(std::string_view token);
+
+  // The text of a tokens file: one token per line, "NAME ROLE sha256:HEX" (or the token itself in the place of
+  // sha256:HEX); '#' starts a comment. INVALID_ARGUMENT naming the line for anything else, and for a file with no
+  // token: a set that is half understood must not come into force.
+  static absl::StatusOr<TokenSet> FromFileText(std::string_view text);
+
+  // UNAUTHENTICATED ("no token…" when `token` is empty, "unknown token" otherwise) with the reason TOKEN_MISSING or
+  // TOKEN_INVALID. Time does not depend on which configured token matches, or how much of one.
+  absl::StatusOr<Principal> Check(std::string_view token) const;
+
+  bool allows_all() const { return allow_all_; }
+  std::size_t size() const { return entries_.size(); }
+
+ private:
+  struct Entry {
+    std::uint8_t digest[32];
+    Principal principal;
+  };
+  bool allow_all_ = false;
+  std::vector<Entry> entries_;
+};
+
+// The token in the value of an Authorization header (or gRPC `authorization` metadata): "Bearer T", "Basic
+// base64(user:T)" where the password is the token, or T alone. "" if there is none.
+std::string TokenFromAuthorization(std::string_view value);
+
+struct TokenSources {
+  std::string credentials;  // --authn-credentials / CHROMA_SERVER_AUTHN_CREDENTIALS: one bare token
+  std::string tokens_file;  // --tokens-file / OMICS_VECTOR_TOKENS_FILE
+  bool insecure_no_auth = false;
+};
+
+// The set that `sources` describe. A tokens file wins over the bare token. FAILED_PRECONDITION with the way out if
+// nothing is configured; INVALID_ARGUMENT if a source is unreadable.
+absl::StatusOr<TokenSet> LoadTokens(const TokenSources& sources);
+
+// The set in force, replaceable while running (SIGHUP). A failed Reload() keeps the last good set.
+//
+// Thread safety: all members may be called from any thread.
+class LiveTokens {
+ public:
+  LiveTokens(TokenSources sources, TokenSet initial);
+  ~LiveTokens();
+  absl::StatusOr<Principal> Check(std::string_view token) const;
+  absl::Status Reload();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// 256 bits of OpenSSL's randomness as 43 characters of base64url.
+std::string MakeToken();
+
+}  // namespace omics
