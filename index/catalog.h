@@ -1,0 +1,156 @@
+// The engine's front door: a data directory with its tenants, databases and collections.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/collection.h"
+#include "index/record.h"
+
+namespace omics::index {
+
+inline constexpr char kDefaultTenant[] = "default_tenant";
+inline constexpr char kDefaultDatabase[] = "default_database";
+
+struct CatalogOptions {
+  std::filesystem::path data_dir;
+  // Open a directory that holds a Chroma store and nothing of ours: for the import of that store into it.
+  bool beside_chroma_store = false;
+  int build_threads = 1;
+  // Rows held in memory and searched exactly before they are sealed for the graph builder.
+  std::int64_t tail_rows_max = 8192;
+  // Bytes of sealed rows that may wait for the builder; beyond, writes wait, then fail with BUILD_BACKLOG.
+  std::int64_t backlog_bytes_max = std::int64_t{256} << 20;
+  // A smaller collection stays in the tail: an exact scan of so few rows is as fast as a graph.
+  std::int64_t graph_rows_min = 1024;
+  // A tail of at least graph_rows_min rows is built once no write has come for this long.
+  std::chrono::milliseconds idle_before_build{2000};
+};
+
+struct Database {
+  std::string id;
+  std::string tenant;
+  std::string name;
+};
+
+// Names a collection: by `id` if it is set, by tenant, database and name otherwise.
+// With `id`, tenant and database still count where they are not empty: another tenant's collection is NOT_FOUND.
+struct CollectionRef {
+  std::string tenant = kDefaultTenant;
+  std::string database = kDefaultDatabase;
+  std::string name;
+  std::string id;
+};
+
+// What the catalog knows of a collection. `dimension` and the sequence number live in the collection itself.
+struct CollectionInfo {
+  std::string id;  // UUID
+  std::string tenant;
+  std::string database;
+  std::string name;
+  Metric metric = Metric::kSquaredL2;
+  HnswParameters hnsw;
+  Metadata metadata;
+  std::string client_configuration;  // opaque JSON of a client; "" if none
+};
+
+struct CollectionSpec {
+  std::string tenant = kDefaultTenant;
+  std::string database = kDefaultDatabase;
+  std::string name;  // 3 to 512 of [a-zA-Z0-9._-], first and last alphanumeric
+  Metric metric = Metric::kSquaredL2;
+  HnswParameters hnsw;
+  Metadata metadata;
+  std::string client_configuration;  // at most 64 KiB
+};
+
+struct CollectionUpdate {
+  std::optional<std::string> name;
+  std::optional<Metadata> metadata;  // replaces
+  std::optional<HnswParameters> hnsw;
+  std::optional<std::string> client_configuration;
+};
+
+struct CollectionPage {
+  std::vector<CollectionInfo> collections;  // in order of creation
+  std::int64_t total = 0;
+};
+
+class Catalog;
+
+// A collection that is being filled and is not visible yet. Destroying it unpublished removes it from disk; after a
+// crash the next Open() does.
+// Thread safety: one thread at a time.
+class StagedCollection {
+ public:
+  ~StagedCollection();
+  StagedCollection(const StagedCollection&) = delete;
+  StagedCollection& operator=(const StagedCollection&) = delete;
+
+  Collection& collection() { return *collection_; }
+
+  // Makes it visible under its name, in one durable step. ALREADY_EXISTS if the name is taken, unless `replace`: then
+  // the old collection goes in the same step.
+  absl::StatusOr<CollectionInfo> Publish(bool replace);
+
+ private:
+  friend class Catalog;
+  StagedCollection(Catalog& catalog, CollectionInfo info, std::shared_ptr<Collection> collection);
+  Catalog& catalog_;
+  CollectionInfo info_;
+  std::shared_ptr<Collection> collection_;
+  bool published_ = false;
+};
+
+// Thread safety: all members may be called from any thread. Must outlive the collections it gave out.
+class Catalog {
+ public:
+  // Opens or makes the data directory: takes its lock, sweeps what a crash left, makes the default tenant and database.
+  // FAILED_PRECONDITION with the reason DATA_DIR_LOCKED naming the holder's pid; FAILED_PRECONDITION with the reason
+  // CHROMA_STORE naming the import command if the directory holds a Chroma store and nothing of ours; DATA_LOSS if the
+  // catalog is damaged or of a newer format.
+  static absl::StatusOr<std::unique_ptr<Catalog>> Open(CatalogOptions options);
+  ~Catalog();
+
+  // NOT_FOUND with the reasons TENANT_NOT_FOUND, DATABASE_NOT_FOUND, COLLECTION_NOT_FOUND and ALREADY_EXISTS with
+  // TENANT_EXISTS, DATABASE_EXISTS, COLLECTION_EXISTS are used throughout.
+  absl::Status CreateTenant(const std::string& name);
+  absl::Status GetTenant(const std::string& name) const;
+  absl::StatusOr<std::vector<std::string>> ListTenants() const;
+  absl::StatusOr<Database> CreateDatabase(const std::string& tenant, const std::string& name);
+  absl::StatusOr<Database> GetDatabase(const std::string& tenant, const std::string& name) const;
+  absl::StatusOr<std::vector<Database>> ListDatabases(const std::string& tenant) const;
+  absl::Status DeleteDatabase(const std::string& tenant, const std::string& name);
+  // Removes everything, then makes the default tenant and database again.
+  absl::Status Reset();
+
+  // `created` (may be null) says whether it was made now; it exists already: ALREADY_EXISTS unless `get_or_create`.
+  absl::StatusOr<CollectionInfo> CreateCollection(const CollectionSpec& spec, bool get_or_create, bool* created);
+  absl::StatusOr<CollectionInfo> GetCollection(const CollectionRef& ref) const;
+  // A missing tenant or database has no collections.
+  absl::StatusOr<CollectionPage> ListCollections(const std::string& tenant, const std::string& database,
+                                                 std::int64_t offset, std::int64_t limit) const;
+  // All collections of all tenants, in order of creation.
+  absl::StatusOr<std::vector<CollectionInfo>> ListAllCollections() const;
+  absl::StatusOr<CollectionInfo> UpdateCollection(const CollectionRef& ref, const CollectionUpdate& update);
+  absl::Status DeleteCollection(const CollectionRef& ref);
+
+  // The collection itself, opened on first use: its segments are checked and its tail is read from SQLite.
+  absl::StatusOr<std::shared_ptr<Collection>> OpenCollection(const CollectionRef& ref) const;
+
+  absl::StatusOr<std::unique_ptr<StagedCollection>> StageCollection(const CollectionSpec& spec);
+
+ private:
+  friend class StagedCollection;
+  class Impl;
+  explicit Catalog(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace omics::index

@@ -1,0 +1,128 @@
+// The collection: SQLite's truth, the snapshot that queries read, and what keeps the two together.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/mutex.h"
+#include "index/catalog.h"
+#include "index/collection.h"
+#include "index/internal/builder.h"
+#include "index/internal/commit_queue.h"
+#include "index/internal/published.h"
+#include "index/internal/record_store.h"
+#include "index/internal/snapshot.h"
+#include "index/internal/tail.h"
+
+namespace omics::index {
+
+// In a collection's directory: records.sqlite3 (the truth) and *.segment (derived).
+class CollectionImpl : public Collection, public BuildTarget, public std::enable_shared_from_this<CollectionImpl> {
+ public:
+  struct Place {
+    std::filesystem::path directory;
+    Metric metric = Metric::kSquaredL2;
+    HnswParameters hnsw;
+  };
+
+  // Makes the directory and an empty record store in it.
+  static absl::StatusOr<std::shared_ptr<CollectionImpl>> Create(const Place& place, const CatalogOptions& options,
+                                                                Builder& builder);
+  // Opens what Create() made: verifies the segments, removes those that are damaged, empty or unfinished, and reads the
+  // rows that no segment holds from SQLite.
+  static absl::StatusOr<std::shared_ptr<CollectionImpl>> Open(const Place& place, const CatalogOptions& options,
+                                                              Builder& builder);
+
+  // For segments built from now on.
+  void SetHnsw(const HnswParameters& hnsw);
+  // The files are going away: writes fail with NOT_FOUND and nothing is built any more.
+  void MarkDropped();
+
+  Metric metric() const override { return metric_; }
+  int dimension() const override { return snapshot_.Load()->dimension; }
+  std::int64_t sequence_number() const override { return snapshot_.Load()->sequence; }
+  std::int64_t Count() const override { return snapshot_.Load()->live_rows(); }
+  CollectionStats Stats() const override;
+
+  absl::StatusOr<WriteResult> Write(WriteMode mode, std::vector<RecordChange> changes, Deadline deadline) override;
+  absl::StatusOr<DeleteResult> Delete(std::vector<std::string> ids, Deadline deadline) override;
+  absl::StatusOr<GetPage> Get(const GetSpec& spec, Deadline deadline) const override;
+  absl::StatusOr<std::vector<std::vector<Hit>>> Query(const QuerySpec& spec, Deadline deadline) const override;
+  absl::Status Compact(Deadline deadline) override;
+  absl::StatusOr<RecallSample> MeasureRecall(int k, int ef, int samples, Deadline deadline) const override;
+
+  std::chrono::steady_clock::time_point BuildDue(std::chrono::steady_clock::time_point now) override;
+
+ private:
+  struct Request {
+    std::function<absl::Status(RecordStore&, std::vector<RowEffect>&)> apply;
+    Deadline deadline = kNoDeadline;
+    std::vector<RowEffect> effects;
+    absl::Status status;
+    bool done = false;
+  };
+  // What a build takes in.
+  struct BuildInput {
+    std::vector<SnapshotPart> parts;
+    std::vector<SegmentRow> rows;  // the live rows of the parts, sorted by position
+    SegmentSpec spec;
+  };
+  class ReaderLease;
+
+  CollectionImpl(const Place& place, const CatalogOptions& options, Builder& builder, RecordStore store);
+
+  absl::Status LoadSegments();
+  absl::Status LoadTail(std::vector<RowIdentity> missing);
+
+  void CommitGroup(const std::vector<Request*>& group);
+  absl::Status WaitForBacklog(Deadline deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  absl::Status CommitRequests(const std::vector<Request*>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  void ApplyEffects(const std::vector<Request*>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  void AppendRow(Row row, SnapshotEdit& edit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  void SealTail() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  void ScheduleBuild() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+
+  BuildInput ChooseInput(bool everything);
+  absl::Status Build(bool everything);
+  void Install(const BuildInput& input, std::shared_ptr<const Segment> segment);
+
+  absl::Status CheckQuery(const QuerySpec& spec, int dimension) const;
+  int EffectiveEf(int ef, int k) const;
+
+  // Constant after construction.
+  const std::filesystem::path directory_;
+  const Metric metric_;
+  const CatalogOptions options_;
+  Builder& builder_;
+
+  // Synchronise themselves.
+  Published<Snapshot> snapshot_;
+  CommitQueue<Request> queue_;
+  std::atomic<int> ef_search_;  // that of hnsw_, read without waiting for a write
+  std::atomic<bool> dropped_ = false;
+  std::atomic<bool> building_ = false;
+
+  Mutex build_mutex_;  // one build at a time; taken before write_mutex_
+
+  mutable Mutex write_mutex_;
+  CondVar backlog_shrunk_;
+  RecordStore store_ ABSL_GUARDED_BY(write_mutex_);
+  HnswParameters hnsw_ ABSL_GUARDED_BY(write_mutex_);
+  std::shared_ptr<Tail> tail_ ABSL_GUARDED_BY(write_mutex_);  // the one that grows; null before the next row makes it
+  std::int64_t backlog_bytes_ ABSL_GUARDED_BY(write_mutex_) = 0;  // of sealed tails
+  std::chrono::steady_clock::time_point last_write_ ABSL_GUARDED_BY(write_mutex_);
+  absl::Status failed_ ABSL_GUARDED_BY(write_mutex_);        // after a commit that may or may not be on disk
+  absl::Status build_status_ ABSL_GUARDED_BY(write_mutex_);  // of the last build
+
+  mutable Mutex readers_mutex_;
+  mutable std::vector<std::unique_ptr<RecordReader>> readers_ ABSL_GUARDED_BY(readers_mutex_);  // not in use now
+};
+
+}  // namespace omics::index

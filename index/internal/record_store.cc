@@ -1,0 +1,439 @@
+#include "index/internal/record_store.h"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace omics::index {
+namespace {
+
+constexpr std::int64_t kFormat = 1;
+
+constexpr char kSchema[] = R"sql(
+CREATE TABLE records(
+  position INTEGER PRIMARY KEY,
+  id TEXT NOT NULL UNIQUE,
+  sequence INTEGER NOT NULL,
+  embedding BLOB NOT NULL,
+  document TEXT,
+  uri TEXT,
+  metadata TEXT);
+CREATE INDEX records_identity ON records(position, sequence);
+CREATE TABLE state(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO state VALUES ('format', 1), ('dimension', 0), ('sequence', 0), ('next_position', 0);
+)sql";
+
+// The columns of every SELECT that makes a record, in this order.
+constexpr char kRecordColumns[] = "position, sequence, id, embedding, document, uri, metadata";
+enum Column { kPosition, kSequence, kId, kEmbedding, kDocument, kUri, kMetadata };
+
+std::optional<std::string_view> View(const std::optional<std::string>& text) {
+  return text ? std::optional<std::string_view>(*text) : std::nullopt;
+}
+
+std::optional<std::string> StoredMetadata(const Metadata& metadata) {
+  if (metadata.empty()) return std::nullopt;
+  return MetadataToJson(metadata);
+}
+
+// `later` on top of `earlier`, for two changes to one id in one batch.
+void Combine(RecordChange& earlier, RecordChange later) {
+  if (!later.embedding.empty()) earlier.embedding = std::move(later.embedding);
+  if (later.document) earlier.document = std::move(later.document);
+  if (later.uri) earlier.uri = std::move(later.uri);
+  for (const std::string& key : later.remove_metadata_keys) earlier.metadata.erase(key);
+  earlier.remove_metadata_keys.insert(earlier.remove_metadata_keys.end(), later.remove_metadata_keys.begin(),
+                                      later.remove_metadata_keys.end());
+  for (auto& [key, value] : later.metadata) earlier.metadata.insert_or_assign(key, std::move(value));
+}
+
+std::vector<RecordChange> CombineRepeats(std::vector<RecordChange> changes) {
+  std::unordered_map<std::string, std::size_t> place;
+  std::vector<RecordChange> combined;
+  combined.reserve(changes.size());
+  for (RecordChange& change : changes) {
+    const auto [entry, is_new] = place.try_emplace(change.id, combined.size());
+    if (is_new) {
+      combined.push_back(std::move(change));
+    } else {
+      Combine(combined[entry->second], std::move(change));
+    }
+  }
+  return combined;
+}
+
+Row MakeRow(RowIdentity identity, RecordChange& change, const std::optional<std::string>& metadata) {
+  Row row;
+  row.identity = identity;
+  row.payload = EncodePayload({change.id, View(change.document), View(change.uri), View(metadata)});
+  row.embedding = std::move(change.embedding);
+  return row;
+}
+
+absl::StatusOr<Record> ReadRecord(const SqliteStatement& row, const Include& include) {
+  Record record;
+  record.id = row.Text(kId);
+  if (include.document) record.document = row.OptionalText(kDocument);
+  if (include.uri) record.uri = row.OptionalText(kUri);
+  if (include.metadata && !row.IsNull(kMetadata)) {
+    OMICS_ASSIGN_OR_RETURN(record.metadata, MetadataFromJson(row.Text(kMetadata)));
+  }
+  if (include.embedding) {
+    OMICS_ASSIGN_OR_RETURN(const std::span<const float> floats, row.Floats(kEmbedding));
+    record.embedding.assign(floats.begin(), floats.end());
+  }
+  return record;
+}
+
+// Roughly what a record takes in a response.
+std::int64_t RecordBytes(const SqliteStatement& row, const Include& include) {
+  std::size_t bytes = row.Text(kId).size() + 16;
+  if (include.embedding) bytes += row.Text(kEmbedding).size();
+  if (include.document) bytes += row.Text(kDocument).size();
+  if (include.uri) bytes += row.Text(kUri).size();
+  if (include.metadata) bytes += 2 * row.Text(kMetadata).size();
+  return static_cast<std::int64_t>(bytes);
+}
+
+absl::Status TimeIsUp() { return absl::DeadlineExceededError("the deadline passed while reading records"); }
+
+// Adds the row that `statement` stands on to `page`, unless the page is full: then the page ends before it.
+absl::StatusOr<bool> AddToPage(const GetSpec& spec, const SqliteStatement& row, std::int64_t& bytes, GetPage& page) {
+  bytes += RecordBytes(row, spec.include);
+  if (!page.records.empty() && bytes > spec.bytes_max) return false;
+  OMICS_ASSIGN_OR_RETURN(Record record, ReadRecord(row, spec.include));
+  page.records.push_back(std::move(record));
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<RecordStore> RecordStore::Open(const std::filesystem::path& path, bool must_exist) {
+  RecordStore store;
+  OMICS_ASSIGN_OR_RETURN(store.connection_, SqliteConnection::Open(path, must_exist));
+  if (!must_exist) {
+    OMICS_ASSIGN_OR_RETURN(SqliteTransaction transaction, SqliteTransaction::Begin(store.connection_));
+    OMICS_RETURN_IF_ERROR(store.connection_.Execute(kSchema));
+    OMICS_RETURN_IF_ERROR(transaction.Commit());
+  }
+  const absl::Status loaded = store.LoadState();
+  if (!loaded.ok()) return Annotate(loaded, path.string());
+  OMICS_RETURN_IF_ERROR(store.Prepare());
+  return store;
+}
+
+absl::Status RecordStore::LoadState() {
+  OMICS_ASSIGN_OR_RETURN(SqliteStatement read, connection_.Prepare("SELECT key, value FROM state"));
+  std::int64_t format = 0;
+  while (true) {
+    OMICS_ASSIGN_OR_RETURN(const bool more, read.Step());
+    if (!more) break;
+    const std::string_view key = read.Text(0);
+    if (key == "format") format = read.Int(1);
+    if (key == "dimension") state_.dimension = read.Int(1);
+    if (key == "sequence") state_.sequence = read.Int(1);
+    if (key == "next_position") state_.next_position = read.Int(1);
+  }
+  committed_ = state_;
+  if (format == kFormat) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("record format ", format, " is not ", kFormat,
+                                          ", the one this version reads; use the version that wrote it"));
+}
+
+absl::Status RecordStore::Prepare() {
+  const std::string select = absl::StrCat("SELECT ", kRecordColumns, " FROM records WHERE ");
+  OMICS_ASSIGN_OR_RETURN(find_, connection_.Prepare(select + "id = ?"));
+  OMICS_ASSIGN_OR_RETURN(read_row_, connection_.Prepare(select + "position = ?"));
+  OMICS_ASSIGN_OR_RETURN(
+      insert_, connection_.Prepare(absl::StrCat("INSERT INTO records(", kRecordColumns,
+                                                ") VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT(id) DO NOTHING")));
+  OMICS_ASSIGN_OR_RETURN(
+      update_, connection_.Prepare("UPDATE records SET sequence = ?2, embedding = ?4, document = ?5, uri = ?6, "
+                                   "metadata = ?7 WHERE position = ?1 AND id = ?3"));
+  OMICS_ASSIGN_OR_RETURN(delete_, connection_.Prepare("DELETE FROM records WHERE position = ?"));
+  OMICS_ASSIGN_OR_RETURN(save_state_, connection_.Prepare("UPDATE state SET value = ?2 WHERE key = ?1"));
+  return absl::OkStatus();
+}
+
+absl::Status RecordStore::BeginGroup() { return connection_.Execute("BEGIN IMMEDIATE"); }
+
+absl::Status RecordStore::SaveState() {
+  const std::pair<std::string_view, std::int64_t> values[] = {
+      {"dimension", state_.dimension}, {"sequence", state_.sequence}, {"next_position", state_.next_position}};
+  for (const auto& [key, value] : values) {
+    save_state_.Bind(1, key);
+    save_state_.Bind(2, value);
+    OMICS_RETURN_IF_ERROR(save_state_.Run());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RecordStore::CommitGroup() {
+  absl::Status status = absl::OkStatus();
+  if (!(state_ == committed_)) status = SaveState();
+  if (status.ok()) status = connection_.Execute("COMMIT");
+  if (!status.ok()) {
+    RollbackGroup();
+    return status;
+  }
+  committed_ = state_;
+  return absl::OkStatus();
+}
+
+void RecordStore::RollbackGroup() {
+  connection_.Execute("ROLLBACK").IgnoreError();
+  state_ = committed_;
+}
+
+absl::StatusOr<AppliedWrite> RecordStore::Apply(WriteMode mode, std::vector<RecordChange> changes) {
+  if (mode != WriteMode::kInsert) changes = CombineRepeats(std::move(changes));
+  const State before = state_;
+  OMICS_RETURN_IF_ERROR(connection_.Execute("SAVEPOINT request"));
+  AppliedWrite applied;
+  ++state_.sequence;
+  const absl::Status status = ApplyChanges(mode, changes, applied);
+  if (!status.ok()) {
+    state_ = before;
+    connection_.Execute("ROLLBACK TO request; RELEASE request").IgnoreError();
+    return status;
+  }
+  OMICS_RETURN_IF_ERROR(connection_.Execute("RELEASE request"));
+  if (applied.effects.empty()) state_.sequence = before.sequence;
+  applied.result.sequence_number = state_.sequence;
+  return applied;
+}
+
+absl::Status RecordStore::ApplyChanges(WriteMode mode, std::vector<RecordChange>& changes, AppliedWrite& applied) {
+  applied.effects.reserve(changes.size());
+  for (RecordChange& change : changes) {
+    OMICS_RETURN_IF_ERROR(CheckDimension(change));
+    OMICS_RETURN_IF_ERROR(mode == WriteMode::kInsert ? Insert(change, applied) : Change(mode, change, applied));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RecordStore::CheckDimension(const RecordChange& change) {
+  const auto size = static_cast<std::int64_t>(change.embedding.size());
+  if (size == 0 || state_.dimension == 0 || size == state_.dimension) return absl::OkStatus();
+  return WithReason(absl::InvalidArgumentError(absl::StrCat("record '", change.id, "' has an embedding of dimension ",
+                                                            size, ", the collection has dimension ", state_.dimension)),
+                    "DIMENSION_MISMATCH");
+}
+
+absl::Status RecordStore::Insert(RecordChange& change, AppliedWrite& applied) {
+  if (change.embedding.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat("record '", change.id, "' is new and has no embedding"));
+  }
+  const RowIdentity identity = {state_.next_position, state_.sequence};
+  const std::optional<std::string> metadata = StoredMetadata(change.metadata);
+  insert_.Bind(1 + kPosition, identity.position);
+  insert_.Bind(1 + kSequence, identity.sequence);
+  insert_.Bind(1 + kId, std::string_view(change.id));
+  insert_.Bind(1 + kEmbedding, std::span<const float>(change.embedding));
+  insert_.Bind(1 + kDocument, change.document);
+  insert_.Bind(1 + kUri, change.uri);
+  insert_.Bind(1 + kMetadata, metadata);
+  OMICS_RETURN_IF_ERROR(insert_.Run());
+  if (connection_.Changes() == 0) {
+    ++applied.result.skipped;
+    return absl::OkStatus();
+  }
+  ++state_.next_position;
+  if (state_.dimension == 0) state_.dimension = static_cast<std::int64_t>(change.embedding.size());
+  ++applied.result.inserted;
+  applied.effects.push_back({std::nullopt, MakeRow(identity, change, metadata)});
+  return absl::OkStatus();
+}
+
+absl::Status RecordStore::Change(WriteMode mode, RecordChange& change, AppliedWrite& applied) {
+  find_.Bind(1, std::string_view(change.id));
+  OMICS_ASSIGN_OR_RETURN(const bool found, find_.Step());
+  if (!found && mode == WriteMode::kUpsert) return Insert(change, applied);
+  if (!found) {
+    ++applied.result.skipped;
+    return absl::OkStatus();
+  }
+  const RowIdentity removed = {find_.Int(kPosition), find_.Int(kSequence)};
+  const absl::Status merged = Merge(change);
+  find_.Reset();
+  OMICS_RETURN_IF_ERROR(merged);
+  const RowIdentity added = {removed.position, state_.sequence};
+  const std::optional<std::string> metadata = StoredMetadata(change.metadata);
+  update_.Bind(1 + kPosition, added.position);
+  update_.Bind(1 + kSequence, added.sequence);
+  update_.Bind(1 + kId, std::string_view(change.id));
+  update_.Bind(1 + kEmbedding, std::span<const float>(change.embedding));
+  update_.Bind(1 + kDocument, change.document);
+  update_.Bind(1 + kUri, change.uri);
+  update_.Bind(1 + kMetadata, metadata);
+  OMICS_RETURN_IF_ERROR(update_.Run());
+  ++applied.result.updated;
+  applied.effects.push_back({removed, MakeRow(added, change, metadata)});
+  return absl::OkStatus();
+}
+
+// Fills what `change` leaves out from the stored record that find_ stands on.
+absl::Status RecordStore::Merge(RecordChange& change) {
+  if (change.embedding.empty()) {
+    OMICS_ASSIGN_OR_RETURN(const std::span<const float> stored, find_.Floats(kEmbedding));
+    change.embedding.assign(stored.begin(), stored.end());
+  }
+  if (!change.document) change.document = find_.OptionalText(kDocument);
+  if (!change.uri) change.uri = find_.OptionalText(kUri);
+  if (find_.IsNull(kMetadata)) return absl::OkStatus();
+  OMICS_ASSIGN_OR_RETURN(Metadata metadata, MetadataFromJson(find_.Text(kMetadata)));
+  for (const std::string& key : change.remove_metadata_keys) metadata.erase(key);
+  for (auto& [key, value] : change.metadata) metadata.insert_or_assign(key, std::move(value));
+  change.metadata = std::move(metadata);
+  return ValidateMetadata(change.metadata);
+}
+
+absl::StatusOr<AppliedDelete> RecordStore::ApplyDelete(const std::vector<std::string>& ids) {
+  AppliedDelete applied;
+  for (const std::string& id : ids) {
+    find_.Bind(1, std::string_view(id));
+    OMICS_ASSIGN_OR_RETURN(const bool found, find_.Step());
+    if (!found) continue;
+    const RowIdentity removed = {find_.Int(kPosition), find_.Int(kSequence)};
+    find_.Reset();
+    delete_.Bind(1, removed.position);
+    OMICS_RETURN_IF_ERROR(delete_.Run());
+    applied.effects.push_back({removed, std::nullopt});
+  }
+  applied.result.deleted = static_cast<std::int64_t>(applied.effects.size());
+  if (applied.result.deleted > 0) ++state_.sequence;
+  applied.result.sequence_number = state_.sequence;
+  return applied;
+}
+
+absl::StatusOr<std::vector<RowIdentity>> RecordStore::ListIdentities() {
+  OMICS_ASSIGN_OR_RETURN(
+      SqliteStatement list,
+      connection_.Prepare("SELECT position, sequence FROM records INDEXED BY records_identity ORDER BY position"));
+  std::vector<RowIdentity> identities;
+  while (true) {
+    OMICS_ASSIGN_OR_RETURN(const bool more, list.Step());
+    if (!more) return identities;
+    identities.push_back({list.Int(0), list.Int(1)});
+  }
+}
+
+absl::Status RecordStore::ReadRows(const std::vector<std::int64_t>& positions, const std::function<void(Row)>& visit) {
+  for (const std::int64_t position : positions) {
+    read_row_.Bind(1, position);
+    OMICS_ASSIGN_OR_RETURN(const bool found, read_row_.Step());
+    if (!found) return absl::DataLossError(absl::StrCat("the record at position ", position, " is missing"));
+    OMICS_ASSIGN_OR_RETURN(const std::span<const float> embedding, read_row_.Floats(kEmbedding));
+    if (static_cast<std::int64_t>(embedding.size()) != state_.dimension) {
+      return absl::DataLossError(absl::StrCat("the record at position ", position, " has a wrong dimension"));
+    }
+    const std::optional<std::string> document = read_row_.OptionalText(kDocument);
+    const std::optional<std::string> uri = read_row_.OptionalText(kUri);
+    const std::optional<std::string> metadata = read_row_.OptionalText(kMetadata);
+    Row row;
+    row.identity = {position, read_row_.Int(kSequence)};
+    row.embedding.assign(embedding.begin(), embedding.end());
+    row.payload = EncodePayload({read_row_.Text(kId), View(document), View(uri), View(metadata)});
+    read_row_.Reset();
+    visit(std::move(row));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RecordReader> RecordReader::Open(const std::filesystem::path& path) {
+  RecordReader reader;
+  OMICS_ASSIGN_OR_RETURN(reader.connection_, SqliteConnection::OpenReader(path));
+  const std::string select = absl::StrCat("SELECT ", kRecordColumns, " FROM records WHERE ");
+  OMICS_ASSIGN_OR_RETURN(reader.scan_, reader.connection_.Prepare(select + "position > ? ORDER BY position"));
+  OMICS_ASSIGN_OR_RETURN(reader.read_, reader.connection_.Prepare(select + "position = ?"));
+  OMICS_ASSIGN_OR_RETURN(reader.find_, reader.connection_.Prepare("SELECT position FROM records WHERE id = ?"));
+  OMICS_ASSIGN_OR_RETURN(reader.skip_,
+                         reader.connection_.Prepare("SELECT position FROM records INDEXED BY records_identity "
+                                                    "ORDER BY position LIMIT 1 OFFSET ?"));
+  return reader;
+}
+
+absl::StatusOr<GetPage> RecordReader::Get(const GetSpec& spec, Deadline deadline) {
+  if (spec.limit <= 0) return GetPage{};
+  return spec.ids.empty() ? Scan(spec, deadline) : GetByIds(spec, deadline);
+}
+
+absl::StatusOr<GetPage> RecordReader::Scan(const GetSpec& spec, Deadline deadline) {
+  std::int64_t after = spec.after;
+  if (after < 0 && spec.offset > 0) {
+    skip_.Bind(1, spec.offset - 1);
+    OMICS_ASSIGN_OR_RETURN(const bool found, skip_.Step());
+    if (!found) return GetPage{};
+    after = skip_.Int(0);
+    skip_.Reset();
+  }
+  GetPage page;
+  std::int64_t bytes = 0;
+  scan_.Bind(1, after);
+  absl::Status status = absl::OkStatus();
+  while (true) {
+    const absl::StatusOr<bool> more = scan_.Step();
+    if (!more.ok()) return more.status();
+    if (!*more) return page;
+    if (Expired(deadline)) status = TimeIsUp();
+    absl::StatusOr<bool> added = false;
+    if (status.ok() && std::ssize(page.records) < spec.limit) added = AddToPage(spec, scan_, bytes, page);
+    if (!added.ok()) status = added.status();
+    if (!status.ok() || !*added) break;
+    after = scan_.Int(kPosition);
+  }
+  scan_.Reset();
+  OMICS_RETURN_IF_ERROR(status);
+  page.next = after;
+  return page;
+}
+
+absl::StatusOr<std::vector<std::int64_t>> RecordReader::Positions(const std::vector<std::string>& ids,
+                                                                  Deadline deadline) {
+  std::vector<std::int64_t> positions;
+  for (const std::string& id : ids) {
+    if (Expired(deadline)) return TimeIsUp();
+    find_.Bind(1, std::string_view(id));
+    OMICS_ASSIGN_OR_RETURN(const bool found, find_.Step());
+    if (!found) continue;
+    positions.push_back(find_.Int(0));
+    find_.Reset();
+  }
+  std::sort(positions.begin(), positions.end());
+  positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+  return positions;
+}
+
+absl::StatusOr<GetPage> RecordReader::GetByIds(const GetSpec& spec, Deadline deadline) {
+  OMICS_ASSIGN_OR_RETURN(std::vector<std::int64_t> positions, Positions(spec.ids, deadline));
+  auto next = positions.begin();
+  if (spec.after >= 0) {
+    next = std::upper_bound(positions.begin(), positions.end(), spec.after);
+  } else {
+    next += std::min<std::int64_t>(spec.offset, std::ssize(positions));
+  }
+  GetPage page;
+  std::int64_t bytes = 0;
+  std::int64_t after = spec.after;
+  for (; next != positions.end(); ++next) {
+    if (Expired(deadline)) return TimeIsUp();
+    read_.Bind(1, *next);
+    OMICS_ASSIGN_OR_RETURN(const bool found, read_.Step());
+    if (!found) continue;  // deleted since the look-up
+    absl::StatusOr<bool> added = false;
+    if (std::ssize(page.records) < spec.limit) added = AddToPage(spec, read_, bytes, page);
+    read_.Reset();
+    OMICS_RETURN_IF_ERROR(added.status());
+    if (!*added) {
+      page.next = after;
+      return page;
+    }
+    after = *next;
+  }
+  return page;
+}
+
+}  // namespace omics::index

@@ -1,0 +1,104 @@
+// The truth of one collection: its SQLite file. Everything else can be rebuilt from it.
+//
+//   records(position, id, sequence, embedding, document, uri, metadata)   one row per live record
+//   state(key, value)                                                     format, dimension, sequence, next_position
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "index/collection.h"
+#include "index/internal/row.h"
+#include "index/internal/sqlite.h"
+
+namespace omics::index {
+
+// What one change did to one record: the version that is gone, the version that is new, or both.
+struct RowEffect {
+  std::optional<RowIdentity> removed;
+  std::optional<Row> added;
+};
+
+struct AppliedWrite {
+  WriteResult result;
+  std::vector<RowEffect> effects;
+};
+
+struct AppliedDelete {
+  DeleteResult result;
+  std::vector<RowEffect> effects;
+};
+
+// The writing side. Changes are applied inside a group, which becomes durable as a whole by CommitGroup().
+// Thread safety: one thread at a time.
+class RecordStore {
+ public:
+  // `must_exist` is false only for a new collection. DATA_LOSS if the file is not a record store or of a newer format.
+  static absl::StatusOr<RecordStore> Open(const std::filesystem::path& path, bool must_exist);
+
+  int dimension() const { return static_cast<int>(state_.dimension); }
+  std::int64_t sequence() const { return state_.sequence; }
+
+  absl::Status BeginGroup();
+  // All of the changes or none. The changes must have passed ValidateChange.
+  // INVALID_ARGUMENT (DIMENSION_MISMATCH) naming the record; after it the group can go on with the next request.
+  absl::StatusOr<AppliedWrite> Apply(WriteMode mode, std::vector<RecordChange> changes);
+  absl::StatusOr<AppliedDelete> ApplyDelete(const std::vector<std::string>& ids);
+  // Durable when it returns OK; on an error nothing of the group happened.
+  absl::Status CommitGroup();
+  void RollbackGroup();
+
+  // Every live version, sorted by position. Reads an index only, not the records.
+  absl::StatusOr<std::vector<RowIdentity>> ListIdentities();
+  // The rows at `positions`, in their order; DATA_LOSS if one is not there.
+  absl::Status ReadRows(const std::vector<std::int64_t>& positions, const std::function<void(Row)>& visit);
+
+ private:
+  struct State {
+    std::int64_t dimension = 0;
+    std::int64_t sequence = 0;
+    std::int64_t next_position = 0;
+    friend bool operator==(const State&, const State&) = default;
+  };
+
+  RecordStore() = default;
+  absl::Status Prepare();
+  absl::Status LoadState();
+  absl::Status SaveState();
+  absl::Status ApplyChanges(WriteMode mode, std::vector<RecordChange>& changes, AppliedWrite& applied);
+  absl::Status Insert(RecordChange& change, AppliedWrite& applied);
+  absl::Status Change(WriteMode mode, RecordChange& change, AppliedWrite& applied);
+  absl::Status Merge(RecordChange& change);
+  absl::Status CheckDimension(const RecordChange& change);
+
+  SqliteConnection connection_;
+  SqliteStatement find_, insert_, update_, delete_, save_state_, read_row_;
+  State state_;      // of the group under way
+  State committed_;  // of the last commit
+};
+
+// The reading side for Get: a connection of its own beside the writer's, each call one short read transaction.
+// Thread safety: one thread at a time.
+class RecordReader {
+ public:
+  static absl::StatusOr<RecordReader> Open(const std::filesystem::path& path);
+
+  absl::StatusOr<GetPage> Get(const GetSpec& spec, Deadline deadline);
+  // The positions of `ids`, those that exist, sorted, without repeats.
+  absl::StatusOr<std::vector<std::int64_t>> Positions(const std::vector<std::string>& ids, Deadline deadline);
+
+ private:
+  RecordReader() = default;
+  absl::StatusOr<GetPage> Scan(const GetSpec& spec, Deadline deadline);
+  absl::StatusOr<GetPage> GetByIds(const GetSpec& spec, Deadline deadline);
+
+  SqliteConnection connection_;
+  SqliteStatement scan_, skip_, find_, read_;
+};
+
+}  // namespace omics::index

@@ -1,0 +1,158 @@
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "base/uuid.h"
+#include "index/internal/hnsw_builder.h"
+#include "index/internal/segment.h"
+#include "index/internal/segment_format.h"
+
+namespace omics::index {
+namespace {
+
+template <typename T>
+std::string_view Bytes(std::span<const T> values) {
+  return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
+}
+
+class SegmentWriter {
+ public:
+  SegmentWriter(FileWriter file, const SegmentSpec& spec, const std::vector<SegmentRow>& rows)
+      : file_(std::move(file)), spec_(spec), rows_(rows) {
+    header_.metric = static_cast<std::uint32_t>(spec.metric);
+    header_.dimension = static_cast<std::uint32_t>(spec.dimension);
+    header_.rows = rows.size();
+  }
+
+  absl::Status Write() {
+    OMICS_RETURN_IF_ERROR(file_.Append(std::string(kSegmentHeaderBytes, '\0')));
+    OMICS_RETURN_IF_ERROR(WriteVectors());
+    OMICS_RETURN_IF_ERROR(WriteIdentities());
+    OMICS_RETURN_IF_ERROR(WritePayloads());
+    OMICS_RETURN_IF_ERROR(WriteGraph());
+    OMICS_RETURN_IF_ERROR(WriteChecksums());
+    header_.file_bytes = file_.size();
+    header_.header_hash = XXH3_64bits(&header_, offsetof(SegmentHeader, header_hash));
+    OMICS_RETURN_IF_ERROR(file_.Flush());
+    OMICS_RETURN_IF_ERROR(file_.WriteAt(0, {reinterpret_cast<const char*>(&header_), sizeof(header_)}));
+    return file_.Sync();
+  }
+
+ private:
+  absl::Status Begin(SectionKind kind) {
+    OMICS_RETURN_IF_ERROR(file_.PadTo(kSectionAlignment));
+    header_.sections[kind].offset = file_.size();
+    return absl::OkStatus();
+  }
+  void End(SectionKind kind) { header_.sections[kind].bytes = file_.size() - header_.sections[kind].offset; }
+
+  template <typename T>
+  absl::Status WriteSection(SectionKind kind, const std::vector<T>& values) {
+    OMICS_RETURN_IF_ERROR(Begin(kind));
+    OMICS_RETURN_IF_ERROR(file_.Append(Bytes(std::span<const T>(values))));
+    End(kind);
+    return absl::OkStatus();
+  }
+
+  absl::Status WriteVectors() {
+    OMICS_RETURN_IF_ERROR(Begin(kVectors));
+    for (const SegmentRow& row : rows_) {
+      const std::span<const float> vector(row.source->Vector(row.row), header_.dimension);
+      OMICS_RETURN_IF_ERROR(file_.Append(Bytes(vector)));
+      scales_.push_back(row.source->Scale(row.row));
+    }
+    End(kVectors);
+    return WriteSection(kScales, scales_);
+  }
+
+  absl::Status WriteIdentities() {
+    std::vector<RowIdentity> identities;
+    identities.reserve(rows_.size());
+    for (const SegmentRow& row : rows_) identities.push_back(row.source->Identity(row.row));
+    return WriteSection(kIdentities, identities);
+  }
+
+  absl::Status WritePayloads() {
+    std::vector<std::uint64_t> offsets = {0};
+    offsets.reserve(rows_.size() + 1);
+    OMICS_RETURN_IF_ERROR(Begin(kPayloads));
+    for (const SegmentRow& row : rows_) {
+      const std::string_view payload = row.source->Payload(row.row);
+      OMICS_RETURN_IF_ERROR(file_.Append(payload));
+      offsets.push_back(offsets.back() + payload.size());
+    }
+    End(kPayloads);
+    return WriteSection(kPayloadOffsets, offsets);
+  }
+
+  // The graph is built over the vectors as they stand in the new file, so that they are in memory once.
+  absl::Status WriteGraph() {
+    OMICS_RETURN_IF_ERROR(file_.Flush());
+    OMICS_ASSIGN_OR_RETURN(const MappedFile mapped, MappedFile::Map(file_.descriptor(), file_.size()));
+    HnswBuild build;
+    build.metric = spec_.metric;
+    build.dimension = spec_.dimension;
+    build.m = spec_.hnsw.m;
+    build.ef_construction = spec_.hnsw.ef_construction;
+    build.threads = spec_.threads;
+    build.vectors = {reinterpret_cast<const float*>(mapped.data() + header_.sections[kVectors].offset),
+                     header_.rows * header_.dimension};
+    build.scales = scales_;
+    if (spec_.cancelled) build.cancelled = spec_.cancelled;
+    OMICS_ASSIGN_OR_RETURN(const HnswGraph graph, BuildHnsw(build));
+    header_.m = static_cast<std::uint32_t>(graph.m);
+    header_.entry_point = graph.entry_point;
+    header_.max_level = graph.max_level;
+    OMICS_RETURN_IF_ERROR(WriteSection(kLinks0, graph.links0));
+    OMICS_RETURN_IF_ERROR(WriteSection(kUpperOffsets, graph.upper_offsets));
+    return WriteSection(kUpperLinks, graph.upper_links);
+  }
+
+  absl::Status WriteChecksums() {
+    OMICS_RETURN_IF_ERROR(file_.PadTo(kSectionAlignment));
+    OMICS_RETURN_IF_ERROR(file_.Flush());
+    const std::uint64_t end = file_.size();
+    std::vector<std::uint64_t> sums;
+    std::vector<char> block(kChecksumBlockBytes);
+    for (std::uint64_t begin = kSegmentHeaderBytes; begin < end; begin += kChecksumBlockBytes) {
+      const std::uint64_t bytes = std::min(kChecksumBlockBytes, end - begin);
+      OMICS_RETURN_IF_ERROR(ReadAt(file_.descriptor(), begin, {block.data(), bytes}));
+      sums.push_back(XXH3_64bits(block.data(), bytes));
+    }
+    header_.checksums_hash = XXH3_64bits(sums.data(), sums.size() * sizeof(std::uint64_t));
+    return WriteSection(kChecksums, sums);
+  }
+
+  FileWriter file_;
+  const SegmentSpec& spec_;
+  const std::vector<SegmentRow>& rows_;
+  std::vector<float> scales_;
+  SegmentHeader header_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const Segment>> WriteSegment(const std::filesystem::path& directory,
+                                                            const SegmentSpec& spec,
+                                                            const std::vector<SegmentRow>& rows) {
+  const std::filesystem::path path = directory / absl::StrCat(MakeUuid(), kSegmentSuffix);
+  const std::filesystem::path partial = path.string() + kPartialSuffix;
+  OMICS_ASSIGN_OR_RETURN(FileWriter file, FileWriter::Create(partial));
+  absl::Cleanup remove_partial = [&partial] {
+    std::error_code ignored;
+    std::filesystem::remove(partial, ignored);
+  };
+  OMICS_RETURN_IF_ERROR(SegmentWriter(std::move(file), spec, rows).Write());
+  std::error_code error;
+  std::filesystem::rename(partial, path, error);
+  if (error) return ErrnoStatus(error.value(), absl::StrCat("rename ", partial.string()));
+  OMICS_RETURN_IF_ERROR(SyncDirectory(directory));
+  return Segment::Open(path);
+}
+
+}  // namespace omics::index

@@ -1,0 +1,168 @@
+#include "index/internal/sqlite.h"
+
+#include <sqlite3.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+
+namespace omics::index {
+namespace {
+
+// How long a connection waits for another's lock. Only checkpoints and readers meet here; a second writer cannot exist.
+constexpr int kBusyMilliseconds = 10'000;
+
+absl::Status ToStatus(int code, sqlite3* connection, std::string_view what) {
+  const std::string message =
+      absl::StrCat(ToAbsl(what), ": ", connection ? sqlite3_errmsg(connection) : sqlite3_errstr(code));
+  switch (code & 0xff) {
+    case SQLITE_FULL:
+      return WithReason(absl::ResourceExhaustedError(absl::StrCat(message, "; free disk space and try again")),
+                        "DISK_FULL");
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+      if (connection && (sqlite3_system_errno(connection) == ENOSPC || sqlite3_system_errno(connection) == EDQUOT)) {
+        return ErrnoStatus(ENOSPC, what);
+      }
+      return absl::UnavailableError(message);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+      return absl::DataLossError(message);
+    default:
+      return absl::UnavailableError(message);
+  }
+}
+
+absl::StatusOr<sqlite3*> OpenHandle(const std::filesystem::path& path, int flags) {
+  sqlite3* handle = nullptr;
+  const int code = sqlite3_open_v2(path.c_str(), &handle, flags | SQLITE_OPEN_NOMUTEX, nullptr);
+  if (code == SQLITE_OK) {
+    sqlite3_busy_timeout(handle, kBusyMilliseconds);
+    return handle;
+  }
+  const absl::Status status = ToStatus(code, handle, absl::StrCat("open ", path.string()));
+  sqlite3_close(handle);
+  return status;
+}
+
+}  // namespace
+
+void SqliteStatement::Finalizer::operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
+
+void SqliteStatement::Bind(int index, std::int64_t value) { sqlite3_bind_int64(statement_.get(), index, value); }
+
+void SqliteStatement::Bind(int index, std::string_view text) {
+  sqlite3_bind_text64(statement_.get(), index, text.data() ? text.data() : "", text.size(), SQLITE_STATIC, SQLITE_UTF8);
+}
+
+void SqliteStatement::Bind(int index, const std::optional<std::string>& text) {
+  if (text) {
+    Bind(index, std::string_view(*text));
+  } else {
+    BindNull(index);
+  }
+}
+
+void SqliteStatement::Bind(int index, std::span<const float> floats) {
+  sqlite3_bind_blob64(statement_.get(), index, floats.data(), floats.size_bytes(), SQLITE_STATIC);
+}
+
+void SqliteStatement::BindNull(int index) { sqlite3_bind_null(statement_.get(), index); }
+
+absl::StatusOr<bool> SqliteStatement::Step() {
+  const int code = sqlite3_step(statement_.get());
+  if (code == SQLITE_ROW) return true;
+  absl::Status status = absl::OkStatus();
+  if (code != SQLITE_DONE) status = ToStatus(code, sqlite3_db_handle(statement_.get()), "SQLite");
+  sqlite3_reset(statement_.get());
+  if (!status.ok()) return status;
+  return false;
+}
+
+absl::Status SqliteStatement::Run() { return Step().status(); }
+
+void SqliteStatement::Reset() { sqlite3_reset(statement_.get()); }
+
+std::int64_t SqliteStatement::Int(int column) const { return sqlite3_column_int64(statement_.get(), column); }
+
+std::string_view SqliteStatement::Text(int column) const {
+  const void* bytes = sqlite3_column_blob(statement_.get(), column);
+  const int size = sqlite3_column_bytes(statement_.get(), column);
+  return {static_cast<const char*>(bytes), static_cast<std::size_t>(size)};
+}
+
+bool SqliteStatement::IsNull(int column) const { return sqlite3_column_type(statement_.get(), column) == SQLITE_NULL; }
+
+std::optional<std::string> SqliteStatement::OptionalText(int column) const {
+  if (IsNull(column)) return std::nullopt;
+  return std::string(Text(column));
+}
+
+absl::StatusOr<std::span<const float>> SqliteStatement::Floats(int column) const {
+  const std::string_view bytes = Text(column);
+  if (bytes.size() % sizeof(float) != 0) return absl::DataLossError("a stored embedding is cut off");
+  return std::span<const float>(reinterpret_cast<const float*>(bytes.data()), bytes.size() / sizeof(float));
+}
+
+void SqliteConnection::Closer::operator()(sqlite3* connection) const { sqlite3_close_v2(connection); }
+
+absl::StatusOr<SqliteConnection> SqliteConnection::Open(const std::filesystem::path& path, bool must_exist) {
+  OMICS_ASSIGN_OR_RETURN(sqlite3 * handle,
+                         OpenHandle(path, SQLITE_OPEN_READWRITE | (must_exist ? 0 : SQLITE_OPEN_CREATE)));
+  SqliteConnection connection;
+  connection.connection_.reset(handle);
+  // 16 KiB pages hold an embedding of 768 floats with a quarter less waste than 4 KiB ones. The cache is small because
+  // what answers queries is not read from here.
+  OMICS_RETURN_IF_ERROR(connection.Execute(
+      "PRAGMA page_size=16384; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-4096;"
+      "PRAGMA trusted_schema=OFF; PRAGMA foreign_keys=ON;"));
+  return connection;
+}
+
+absl::StatusOr<SqliteConnection> SqliteConnection::OpenReader(const std::filesystem::path& path) {
+  OMICS_ASSIGN_OR_RETURN(sqlite3 * handle, OpenHandle(path, SQLITE_OPEN_READWRITE));
+  SqliteConnection connection;
+  connection.connection_.reset(handle);
+  OMICS_RETURN_IF_ERROR(
+      connection.Execute("PRAGMA query_only=ON; PRAGMA trusted_schema=OFF; PRAGMA cache_size=-2048;"));
+  return connection;
+}
+
+absl::Status SqliteConnection::Execute(const std::string& sql) {
+  const int code = sqlite3_exec(connection_.get(), sql.c_str(), nullptr, nullptr, nullptr);
+  return code == SQLITE_OK ? absl::OkStatus() : ToStatus(code, connection_.get(), "SQLite");
+}
+
+absl::StatusOr<SqliteStatement> SqliteConnection::Prepare(std::string_view sql) {
+  sqlite3_stmt* handle = nullptr;
+  const int code = sqlite3_prepare_v3(connection_.get(), sql.data(), static_cast<int>(sql.size()),
+                                      SQLITE_PREPARE_PERSISTENT, &handle, nullptr);
+  if (code != SQLITE_OK) return ToStatus(code, connection_.get(), "SQLite");
+  SqliteStatement statement;
+  statement.statement_.reset(handle);
+  return statement;
+}
+
+std::int64_t SqliteConnection::Changes() const { return sqlite3_changes64(connection_.get()); }
+
+absl::StatusOr<SqliteTransaction> SqliteTransaction::Begin(SqliteConnection& connection) {
+  OMICS_RETURN_IF_ERROR(connection.Execute("BEGIN IMMEDIATE"));
+  return SqliteTransaction(connection);
+}
+
+SqliteTransaction::SqliteTransaction(SqliteTransaction&& other) noexcept
+    : connection_(std::exchange(other.connection_, nullptr)) {}
+
+SqliteTransaction::~SqliteTransaction() {
+  if (connection_) connection_->Execute("ROLLBACK").IgnoreError();
+}
+
+absl::Status SqliteTransaction::Commit() {
+  OMICS_RETURN_IF_ERROR(connection_->Execute("COMMIT"));
+  connection_ = nullptr;
+  return absl::OkStatus();
+}
+
+}  // namespace omics::index
