@@ -1,0 +1,157 @@
+#include "services/admin_handlers.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/resources.h"
+#include "base/status.h"
+#include "services/convert.h"
+#include "services/page_token.h"
+
+namespace omics::services {
+namespace {
+
+// Gives entries [offset, offset + limit) of `all` to `add`, and the token of the next page, if there is one.
+template <typename Entry, typename Add>
+std::string FillPage(const std::vector<Entry>& all, const ListRange& range, Add add) {
+  const auto size = static_cast<std::int64_t>(all.size());
+  const std::int64_t begin = std::min(range.offset, size);
+  const std::int64_t end = begin + std::min(range.limit, size - begin);
+  for (std::int64_t i = begin; i < end; ++i) add(all[static_cast<std::size_t>(i)]);
+  return end < size ? EncodePageToken({.position = end}) : "";
+}
+
+// INVALID_ARGUMENT if the name is left out, which would otherwise be "not found".
+absl::Status CheckNamed(const char* what, const std::string& name) {
+  if (!name.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(std::string("the request names no ") + what);
+}
+
+}  // namespace
+
+absl::Status AdminHandlers::GetIdentity(const Call& call, pb::GetIdentityResponse& response) const {
+  FillIdentity(call.principal, response);
+  return absl::OkStatus();
+}
+
+absl::Status AdminHandlers::CreateTenant(const pb::CreateTenantRequest& request) {
+  return catalog_.CreateTenant(request.name());
+}
+
+absl::Status AdminHandlers::GetTenant(const pb::GetTenantRequest& request, pb::GetTenantResponse& response) const {
+  OMICS_RETURN_IF_ERROR(CheckNamed("tenant", request.name()));
+  OMICS_RETURN_IF_ERROR(catalog_.GetTenant(request.name()));
+  response.set_name(request.name());
+  return absl::OkStatus();
+}
+
+absl::Status AdminHandlers::ListTenants(const pb::ListTenantsRequest& request,
+                                        pb::ListTenantsResponse& response) const {
+  OMICS_ASSIGN_OR_RETURN(const ListRange range, ToListRange(request.page_size(), request.page_token()));
+  OMICS_ASSIGN_OR_RETURN(const std::vector<std::string> tenants, catalog_.ListTenants());
+  response.set_next_page_token(FillPage(tenants, range, [&](const std::string& name) { response.add_names(name); }));
+  return absl::OkStatus();
+}
+
+absl::Status AdminHandlers::CreateDatabase(const pb::CreateDatabaseRequest& request,
+                                           pb::CreateDatabaseResponse& response) {
+  OMICS_ASSIGN_OR_RETURN(const index::Database database,
+                         catalog_.CreateDatabase(TenantOrDefault(request.tenant()), request.name()));
+  FillDatabase(database, *response.mutable_database());
+  return absl::OkStatus();
+}
+
+absl::Status AdminHandlers::GetDatabase(const pb::GetDatabaseRequest& request,
+                                        pb::GetDatabaseResponse& response) const {
+  OMICS_RETURN_IF_ERROR(CheckNamed("database", request.name()));
+  OMICS_ASSIGN_OR_RETURN(const index::Database database,
+                         catalog_.GetDatabase(TenantOrDefault(request.tenant()), request.name()));
+  FillDatabase(database, *response.mutable_database());
+  return absl::OkStatus();
+}
+
+absl::Status AdminHandlers::ListDatabases(const pb::ListDatabasesRequest& request,
+                                          pb::ListDatabasesResponse& response) const {
+  OMICS_ASSIGN_OR_RETURN(const ListRange range, ToListRange(request.page_size(), request.page_token()));
+  OMICS_ASSIGN_OR_RETURN(const std::vector<index::Database> databases,
+                         catalog_.ListDatabases(TenantOrDefault(request.tenant())));
+  response.set_next_page_token(FillPage(
+      databases, range, [&](const index::Database& database) { FillDatabase(database, *response.add_databases()); }));
+  return absl::OkStatus();
+}
+
+absl::Status AdminHandlers::DeleteDatabase(const pb::DeleteDatabaseRequest& request) {
+  OMICS_RETURN_IF_ERROR(CheckNamed("database", request.name()));
+  const std::string tenant = TenantOrDefault(request.tenant());
+  OMICS_ASSIGN_OR_RETURN(const index::CollectionPage page,
+                         catalog_.ListCollections(tenant, request.name(), 0, INT64_MAX));
+  OMICS_RETURN_IF_ERROR(catalog_.DeleteDatabase(tenant, request.name()));
+  ForgetHealth(page.collections);
+  return absl::OkStatus();
+}
+
+absl::Status AdminHandlers::Reset() {
+  if (!facts_.allow_reset) {
+    return WithReason(absl::FailedPreconditionError("Reset is disabled: start the service with --allow-reset"),
+                      "RESET_DISABLED");
+  }
+  OMICS_ASSIGN_OR_RETURN(const std::vector<index::CollectionInfo> collections, catalog_.ListAllCollections());
+  OMICS_RETURN_IF_ERROR(catalog_.Reset());
+  ForgetHealth(collections);
+  return absl::OkStatus();
+}
+
+absl::Status AdminHandlers::Compact(const pb::CompactRequest& request, const Call& call,
+                                    pb::CompactResponse& response) {
+  OMICS_ASSIGN_OR_RETURN(const index::CollectionRef ref, ToCollectionRef(request.collection()));
+  OMICS_ASSIGN_OR_RETURN(const index::CollectionInfo info, catalog_.GetCollection(ref));
+  OMICS_ASSIGN_OR_RETURN(const std::shared_ptr<index::Collection> collection, catalog_.OpenCollection(ref));
+  OMICS_RETURN_IF_ERROR(collection->Compact(call.deadline));
+  FillCollection(info, *response.mutable_status()->mutable_collection());
+  FillLive(*collection, *response.mutable_status()->mutable_collection());
+  FillStats(collection->Stats(), *response.mutable_status());
+  return absl::OkStatus();
+}
+
+absl::Status AdminHandlers::MeasureRecall(const pb::MeasureRecallRequest& request, const Call& call,
+                                          pb::MeasureRecallResponse& response) const {
+  OMICS_ASSIGN_OR_RETURN(const RecallSpec spec, ToRecallSpec(request));
+  OMICS_ASSIGN_OR_RETURN(const index::CollectionRef ref, ToCollectionRef(request.collection()));
+  OMICS_ASSIGN_OR_RETURN(const std::shared_ptr<index::Collection> collection, catalog_.OpenCollection(ref));
+  OMICS_ASSIGN_OR_RETURN(const index::RecallSample sample,
+                         collection->MeasureRecall(spec.k, spec.ef, spec.samples, call.deadline));
+  response.set_recall(sample.recall);
+  response.set_samples(sample.samples);
+  response.set_ef(sample.ef);
+  return absl::OkStatus();
+}
+
+absl::Status AdminHandlers::GetStatus(pb::GetStatusResponse& response) const {
+  const auto uptime = std::chrono::steady_clock::now() - facts_.started;
+  response.set_version(OMICS_VECTOR_VERSION);
+  response.set_uptime_seconds(std::chrono::duration_cast<std::chrono::seconds>(uptime).count());
+  response.set_threads(facts_.threads);
+  response.set_memory_budget_bytes(facts_.memory_bytes);
+  response.set_resident_bytes(ResidentBytes());
+  OMICS_ASSIGN_OR_RETURN(const std::vector<index::CollectionInfo> collections, catalog_.ListAllCollections());
+  for (const index::CollectionInfo& info : collections) {
+    pb::CollectionStatus& status = *response.add_collections();
+    FillCollection(info, *status.mutable_collection());
+    status.mutable_collection()->clear_metadata();
+    status.mutable_collection()->clear_client_configuration();
+    // One that is removed meanwhile, or cannot be read, is listed as the catalog has it.
+    const auto collection = catalog_.OpenCollection(RefOf(info));
+    if (!collection.ok()) continue;
+    FillLive(**collection, *status.mutable_collection());
+    FillStats((*collection)->Stats(), status);
+  }
+  return absl::OkStatus();
+}
+
+void AdminHandlers::ForgetHealth(const std::vector<index::CollectionInfo>& collections) {
+  for (const index::CollectionInfo& collection : collections) health_.SetCollection(collection, false);
+}
+
+}  // namespace omics::services

@@ -1,0 +1,69 @@
+// What each RPC of AdminService does once the guard has let it in.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <filesystem>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "index/catalog.h"
+#include "omics/vector/v1/admin_service.pb.h"
+#include "services/guard.h"
+#include "services/health.h"
+#include "services/import_chroma.h"
+#include "services/streams.h"
+
+namespace omics::services {
+
+namespace pb = ::omics::vector::v1;
+
+// What GetStatus and Reset must know of the process.
+struct ServiceFacts {
+  int threads = 1;
+  std::int64_t memory_bytes = 0;
+  bool allow_reset = false;
+  std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+};
+
+// Thread safety: all members may be called from any thread.
+class AdminHandlers {
+ public:
+  // `catalog` and `health` are borrowed and must outlive this object.
+  AdminHandlers(index::Catalog& catalog, Health& health, std::filesystem::path spool_dir, ServiceFacts facts)
+      : catalog_(catalog), health_(health), importer_(catalog, health, std::move(spool_dir)), facts_(facts) {}
+
+  absl::Status GetIdentity(const Call& call, pb::GetIdentityResponse& response) const;
+
+  absl::Status CreateTenant(const pb::CreateTenantRequest& request);
+  absl::Status GetTenant(const pb::GetTenantRequest& request, pb::GetTenantResponse& response) const;
+  absl::Status ListTenants(const pb::ListTenantsRequest& request, pb::ListTenantsResponse& response) const;
+  absl::Status CreateDatabase(const pb::CreateDatabaseRequest& request, pb::CreateDatabaseResponse& response);
+  absl::Status GetDatabase(const pb::GetDatabaseRequest& request, pb::GetDatabaseResponse& response) const;
+  absl::Status ListDatabases(const pb::ListDatabasesRequest& request, pb::ListDatabasesResponse& response) const;
+  absl::Status DeleteDatabase(const pb::DeleteDatabaseRequest& request);
+  // FAILED_PRECONDITION with the reason RESET_DISABLED unless the facts allow it.
+  absl::Status Reset();
+
+  absl::Status ImportChroma(const Reader<pb::ImportChromaRequest>& read, const Writer<pb::ImportChromaResponse>& write,
+                            const Call& call) {
+    return importer_.Run(read, write, call);
+  }
+  absl::Status Compact(const pb::CompactRequest& request, const Call& call, pb::CompactResponse& response);
+  absl::Status MeasureRecall(const pb::MeasureRecallRequest& request, const Call& call,
+                             pb::MeasureRecallResponse& response) const;
+  // Collections without their metadata and client configuration, so that the answer stays small.
+  absl::Status GetStatus(pb::GetStatusResponse& response) const;
+
+ private:
+  // The collections that are about to go lose their health.
+  void ForgetHealth(const std::vector<index::CollectionInfo>& collections);
+
+  index::Catalog& catalog_;
+  Health& health_;
+  ChromaImporter importer_;
+  const ServiceFacts facts_;
+};
+
+}  // namespace omics::services

@@ -1,0 +1,103 @@
+#include "services/admin_service_impl.h"
+
+namespace omics::services {
+namespace {
+
+absl::Status NoBundles() {
+  return absl::UnimplementedError("bundles are not available in this version: use Export, or copy the data directory");
+}
+
+}  // namespace
+
+grpc::Status AdminServiceImpl::GetIdentity(grpc::ServerContext* context, const pb::GetIdentityRequest*,
+                                           pb::GetIdentityResponse* response) {
+  return guard_.Run(*context, {"GetIdentity", Role::kRead},
+                    [&](const Call& call) { return handlers_.GetIdentity(call, *response); });
+}
+
+grpc::Status AdminServiceImpl::CreateTenant(grpc::ServerContext* context, const pb::CreateTenantRequest* request,
+                                            pb::CreateTenantResponse*) {
+  return guard_.Run(*context, {"CreateTenant", Role::kAdmin},
+                    [&](const Call&) { return handlers_.CreateTenant(*request); });
+}
+
+grpc::Status AdminServiceImpl::GetTenant(grpc::ServerContext* context, const pb::GetTenantRequest* request,
+                                         pb::GetTenantResponse* response) {
+  return guard_.Run(*context, {"GetTenant", Role::kRead},
+                    [&](const Call&) { return handlers_.GetTenant(*request, *response); });
+}
+
+grpc::Status AdminServiceImpl::ListTenants(grpc::ServerContext* context, const pb::ListTenantsRequest* request,
+                                           pb::ListTenantsResponse* response) {
+  return guard_.Run(*context, {"ListTenants", Role::kRead},
+                    [&](const Call&) { return handlers_.ListTenants(*request, *response); });
+}
+
+grpc::Status AdminServiceImpl::CreateDatabase(grpc::ServerContext* context, const pb::CreateDatabaseRequest* request,
+                                              pb::CreateDatabaseResponse* response) {
+  return guard_.Run(*context, {"CreateDatabase", Role::kAdmin},
+                    [&](const Call&) { return handlers_.CreateDatabase(*request, *response); });
+}
+
+grpc::Status AdminServiceImpl::GetDatabase(grpc::ServerContext* context, const pb::GetDatabaseRequest* request,
+                                           pb::GetDatabaseResponse* response) {
+  return guard_.Run(*context, {"GetDatabase", Role::kRead},
+                    [&](const Call&) { return handlers_.GetDatabase(*request, *response); });
+}
+
+grpc::Status AdminServiceImpl::ListDatabases(grpc::ServerContext* context, const pb::ListDatabasesRequest* request,
+                                             pb::ListDatabasesResponse* response) {
+  return guard_.Run(*context, {"ListDatabases", Role::kRead},
+                    [&](const Call&) { return handlers_.ListDatabases(*request, *response); });
+}
+
+grpc::Status AdminServiceImpl::DeleteDatabase(grpc::ServerContext* context, const pb::DeleteDatabaseRequest* request,
+                                              pb::DeleteDatabaseResponse*) {
+  return guard_.Run(*context, {"DeleteDatabase", Role::kAdmin},
+                    [&](const Call&) { return handlers_.DeleteDatabase(*request); });
+}
+
+grpc::Status AdminServiceImpl::Reset(grpc::ServerContext* context, const pb::ResetRequest*, pb::ResetResponse*) {
+  return guard_.Run(*context, {"Reset", Role::kAdmin}, [&](const Call&) { return handlers_.Reset(); });
+}
+
+grpc::Status AdminServiceImpl::ImportChroma(
+    grpc::ServerContext* context, grpc::ServerReaderWriter<pb::ImportChromaResponse, pb::ImportChromaRequest>* stream) {
+  const Reader<pb::ImportChromaRequest> read = [stream](pb::ImportChromaRequest* request) {
+    return stream->Read(request);
+  };
+  const Writer<pb::ImportChromaResponse> write = [stream](const pb::ImportChromaResponse& response) {
+    return stream->Write(response);
+  };
+  return guard_.Run(*context, {"ImportChroma", Role::kAdmin},
+                    [&](const Call& call) { return handlers_.ImportChroma(read, write, call); });
+}
+
+grpc::Status AdminServiceImpl::LoadBundle(grpc::ServerContext* context, grpc::ServerReader<pb::LoadBundleRequest>*,
+                                          pb::LoadBundleResponse*) {
+  return guard_.Run(*context, {"LoadBundle", Role::kAdmin}, [](const Call&) { return NoBundles(); });
+}
+
+grpc::Status AdminServiceImpl::SaveBundle(grpc::ServerContext* context, const pb::SaveBundleRequest*,
+                                          grpc::ServerWriter<pb::SaveBundleResponse>*) {
+  return guard_.Run(*context, {"SaveBundle", Role::kAdmin}, [](const Call&) { return NoBundles(); });
+}
+
+grpc::Status AdminServiceImpl::Compact(grpc::ServerContext* context, const pb::CompactRequest* request,
+                                       pb::CompactResponse* response) {
+  return guard_.Run(*context, {"Compact", Role::kAdmin},
+                    [&](const Call& call) { return handlers_.Compact(*request, call, *response); });
+}
+
+grpc::Status AdminServiceImpl::MeasureRecall(grpc::ServerContext* context, const pb::MeasureRecallRequest* request,
+                                             pb::MeasureRecallResponse* response) {
+  return guard_.Run(*context, {"MeasureRecall", Role::kRead},
+                    [&](const Call& call) { return handlers_.MeasureRecall(*request, call, *response); });
+}
+
+grpc::Status AdminServiceImpl::GetStatus(grpc::ServerContext* context, const pb::GetStatusRequest*,
+                                         pb::GetStatusResponse* response) {
+  return guard_.Run(*context, {"GetStatus", Role::kRead}, [&](const Call&) { return handlers_.GetStatus(*response); });
+}
+
+}  // namespace omics::services

@@ -1,0 +1,74 @@
+// What stands at the head of every handler of both services: may this call be made, and how did it end.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+#include "base/mutex.h"
+#include "base/tokens.h"
+
+namespace grpc {
+class ServerContext;
+class Status;
+}  // namespace grpc
+
+namespace omics::services {
+
+// An RPC as the guard sees it: its name in the metrics, and the least role that may call it.
+struct Rpc {
+  std::string_view name;
+  Role role;
+};
+
+// An admitted call. Lives as long as its handler runs.
+struct Call {
+  Principal principal;
+  Deadline deadline = kNoDeadline;
+  grpc::ServerContext& context;
+
+  // True once the client gave up or its connection broke.
+  bool cancelled() const;
+};
+
+// PERMISSION_DENIED with the reason ROLE_TOO_LOW naming `what` unless `principal` has `role`.
+absl::Status RequireRole(const Principal& principal, Role role, std::string_view what);
+
+// Thread safety: all members may be called from any thread.
+class Guard {
+ public:
+  // Both are borrowed and must outlive the guard.
+  Guard(const LiveTokens& tokens, Metrics& metrics) : tokens_(tokens), metrics_(metrics) {}
+
+  // Runs `work` if the service is not draining, the deadline has not passed, and the call carries a token (metadata
+  // `authorization` or `x-chroma-token`, in any of Chroma's spellings) whose role is at least that of `rpc`; otherwise
+  // says what is missing (UNAVAILABLE NOT_READY, DEADLINE_EXCEEDED, UNAUTHENTICATED, PERMISSION_DENIED). Counts and
+  // times the call either way. An exception out of `work` becomes INTERNAL, or RESOURCE_EXHAUSTED if memory ran out.
+  grpc::Status Run(grpc::ServerContext& context, const Rpc& rpc, absl::FunctionRef<absl::Status(const Call&)> work);
+
+  // Refuses new calls from now on, and waits until the running ones are done or `deadline` passes; returns how many
+  // still run.
+  int Drain(Deadline deadline);
+
+ private:
+  // One running call.
+  class Running;
+
+  absl::Status Admit(grpc::ServerContext& context, const Rpc& rpc, absl::FunctionRef<absl::Status(const Call&)> work);
+  bool Enter();
+  void Leave();
+
+  const LiveTokens& tokens_;
+  Metrics& metrics_;
+
+  Mutex mutex_;
+  CondVar idle_;
+  int running_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool draining_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace omics::services

@@ -1,0 +1,209 @@
+#include "services/import_chroma.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/uuid.h"
+#include "index/chroma_store.h"
+#include "services/convert.h"
+
+namespace omics::services {
+namespace {
+
+constexpr char kSpoolPrefix[] = "import-";
+constexpr std::chrono::milliseconds kProgressInterval{200};
+
+// A directory of one import, removed with this object, and the archive in it.
+class Spool {
+ public:
+  static absl::StatusOr<std::unique_ptr<Spool>> Make(const std::filesystem::path& parent) {
+    const std::filesystem::path directory = parent / (kSpoolPrefix + MakeUuid());
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    if (error) return ErrnoStatus(error.value(), absl::StrCat("make ", directory.string()));
+    std::unique_ptr<Spool> spool(new Spool(directory));
+    spool->fd_ = open(spool->archive().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (spool->fd_ < 0) return ErrnoStatus(errno, absl::StrCat("make ", spool->archive().string()));
+    return spool;
+  }
+
+  ~Spool() {
+    if (fd_ >= 0) close(fd_);
+    std::error_code error;
+    std::filesystem::remove_all(directory_, error);
+    if (error) LogWarning(absl::StrCat("cannot remove ", directory_.string(), ": ", error.message()));
+  }
+  Spool(const Spool&) = delete;
+  Spool& operator=(const Spool&) = delete;
+
+  std::filesystem::path archive() const { return directory_ / "archive"; }
+  const std::filesystem::path& directory() const { return directory_; }
+  std::int64_t bytes() const { return bytes_; }
+
+  absl::Status Append(const std::string& chunk) {
+    bytes_ += static_cast<std::int64_t>(chunk.size());
+    if (bytes_ > kArchiveBytesMax) {
+      return absl::ResourceExhaustedError(absl::StrCat("the archive is larger than ", kArchiveBytesMax >> 30,
+                                                       " GiB: import it with `vectorctl import --data-dir`"));
+    }
+    for (std::size_t done = 0; done < chunk.size();) {
+      const ssize_t wrote = ::write(fd_, chunk.data() + done, chunk.size() - done);
+      if (wrote < 0 && errno != EINTR) return ErrnoStatus(errno, absl::StrCat("write ", archive().string()));
+      if (wrote > 0) done += static_cast<std::size_t>(wrote);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  explicit Spool(std::filesystem::path directory) : directory_(std::move(directory)) {}
+
+  const std::filesystem::path directory_;
+  int fd_ = -1;
+  std::int64_t bytes_ = 0;
+};
+
+// Tells the client how far the import is, and the import whether the client still wants it.
+class Progress {
+ public:
+  Progress(const Writer<pb::ImportChromaResponse>& write, const Call& call) : write_(write), call_(call) {}
+
+  absl::Status Received(std::int64_t bytes) {
+    message_.mutable_progress()->set_bytes_received(bytes);
+    return Send();
+  }
+
+  absl::Status Imported(std::int64_t rows_done, std::int64_t rows_total) {
+    message_.mutable_progress()->set_rows_done(rows_done);
+    message_.mutable_progress()->set_rows_total(rows_total);
+    return Send();
+  }
+
+  // Sends what is known now, however short ago the last message was.
+  absl::Status Flush() {
+    sent_ = {};
+    return Send();
+  }
+
+ private:
+  absl::Status Send() {
+    if (call_.cancelled()) return Gone();
+    if (Expired(call_.deadline))
+      return absl::DeadlineExceededError("the deadline passed before the import was complete");
+    const auto now = std::chrono::steady_clock::now();
+    if (now - sent_ < kProgressInterval) return absl::OkStatus();
+    sent_ = now;
+    return write_(message_) ? absl::OkStatus() : Gone();
+  }
+
+  static absl::Status Gone() { return absl::CancelledError("the client ended the import before it was complete"); }
+
+  const Writer<pb::ImportChromaResponse>& write_;
+  const Call& call_;
+  pb::ImportChromaResponse message_;
+  std::chrono::steady_clock::time_point sent_;
+};
+
+absl::Status Receive(const Reader<pb::ImportChromaRequest>& read, Spool& spool, Progress& progress) {
+  pb::ImportChromaRequest message;
+  while (read(&message)) {
+    if (!message.has_chunk()) return absl::InvalidArgumentError("only the first message may hold the target");
+    if (message.chunk().size() > kChunkBytesMax) {
+      return absl::InvalidArgumentError("a piece of the archive has more than 2 MiB: send pieces of 1 MiB");
+    }
+    OMICS_RETURN_IF_ERROR(spool.Append(message.chunk()));
+    OMICS_RETURN_IF_ERROR(progress.Received(spool.bytes()));
+  }
+  if (spool.bytes() == 0) return absl::InvalidArgumentError("the stream held no archive");
+  // A broken connection ends the reading like a complete archive does; it cannot take this message.
+  return progress.Flush();
+}
+
+// Counts a running import for as long as it lives.
+class Slot {
+ public:
+  explicit Slot(std::atomic<int>& running) : running_(running), taken_(++running_ <= kImportsMax) {}
+  ~Slot() { --running_; }
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+  bool taken() const { return taken_; }
+
+ private:
+  std::atomic<int>& running_;
+  const bool taken_;
+};
+
+}  // namespace
+
+void SweepImports(const std::filesystem::path& spool_dir) {
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(spool_dir, error)) {
+    if (!absl::StartsWith(entry.path().filename().string(), kSpoolPrefix)) continue;
+    std::error_code removal;
+    std::filesystem::remove_all(entry.path(), removal);
+    if (removal) LogWarning(absl::StrCat("cannot remove ", entry.path().string(), ": ", removal.message()));
+  }
+}
+
+absl::Status ChromaImporter::Run(const Reader<pb::ImportChromaRequest>& read,
+                                 const Writer<pb::ImportChromaResponse>& write, const Call& call) {
+  const Slot slot(running_);
+  if (!slot.taken()) {
+    return absl::ResourceExhaustedError(absl::StrCat(kImportsMax, " imports are running: try again when one is done"));
+  }
+  pb::ImportChromaRequest first;
+  if (!read(&first) || !first.has_target()) {
+    return absl::InvalidArgumentError("the first message must hold the import's target");
+  }
+  const index::ImportTarget target = ToImportTarget(first.target());
+  OMICS_RETURN_IF_ERROR(CheckNameIsFree(target));
+  OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<Spool> spool, Spool::Make(spool_dir_));
+  Progress progress(write, call);
+  OMICS_RETURN_IF_ERROR(Receive(read, *spool, progress));
+  OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<index::ChromaStore> store,
+                         index::ChromaStore::Open(spool->archive(), spool->directory(), index::ChromaLimits()));
+  OMICS_ASSIGN_OR_RETURN(
+      const std::vector<index::ImportReport> reports,
+      index::ImportChromaStore(*store, target, catalog_, [&progress](std::int64_t rows_done, std::int64_t rows_total) {
+        return progress.Imported(rows_done, rows_total);
+      }));
+  for (const index::ImportReport& report : reports) health_.SetCollection(report.info, true);
+  OMICS_RETURN_IF_ERROR(progress.Flush());
+  return Report(reports, write);
+}
+
+absl::Status ChromaImporter::CheckNameIsFree(const index::ImportTarget& target) const {
+  if (target.replace || target.collection.empty()) return absl::OkStatus();
+  const index::CollectionRef ref{
+      .tenant = target.tenant, .database = target.database, .name = target.collection, .id = ""};
+  const auto found = catalog_.GetCollection(ref);
+  if (!found.ok()) return absl::IsNotFound(found.status()) ? absl::OkStatus() : found.status();
+  return WithReason(absl::AlreadyExistsError(absl::StrCat("collection '", target.collection,
+                                                          "' exists: choose another name, or set `replace`")),
+                    "COLLECTION_EXISTS");
+}
+
+absl::Status ChromaImporter::Report(const std::vector<index::ImportReport>& reports,
+                                    const Writer<pb::ImportChromaResponse>& write) const {
+  for (const index::ImportReport& report : reports) {
+    pb::ImportChromaResponse message;
+    FillImported(report, *message.mutable_imported());
+    if (const auto collection = catalog_.OpenCollection(RefOf(report.info)); collection.ok()) {
+      FillLive(**collection, *message.mutable_imported()->mutable_collection());
+    }
+    if (!write(message)) return absl::CancelledError("the client left before the import's report; it is complete");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace omics::services

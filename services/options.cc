@@ -1,0 +1,110 @@
+#include "services/options.h"
+
+#include <sys/un.h>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "base/address.h"
+#include "base/status.h"
+
+namespace omics::services {
+namespace {
+
+constexpr std::int64_t kThreadsMax = 1024;
+constexpr std::int64_t kDrainSecondsMax = 3600;
+
+// "grpc-address" → OMICS_VECTOR_GRPC_ADDRESS, then `others`.
+OptionNames Names(std::string name, std::string help, std::vector<std::string> others = {}) {
+  OptionNames names;
+  names.environment = {absl::StrCat("OMICS_VECTOR_", absl::AsciiStrToUpper(absl::StrReplaceAll(name, {{"-", "_"}})))};
+  names.environment.insert(names.environment.end(), others.begin(), others.end());
+  names.name = std::move(name);
+  names.help = std::move(help);
+  return names;
+}
+
+OptionNames CredentialsNames() {
+  OptionNames names;
+  names.name = "authn-credentials";
+  names.environment = {"CHROMA_SERVER_AUTHN_CREDENTIALS"};
+  names.help = "The token that clients send, with the role admin; at least 16 bytes.";
+  names.secret = true;
+  return names;
+}
+
+void AddListeners(Config& config, Options& options) {
+  config.Group("Listeners");
+  config.Add(Names("grpc-address", "Host and port to serve gRPC on; port 0 takes a free one, empty is none."),
+             options.grpc_address);
+  config.Add(Names("grpc-unix-socket", "Path of a unix socket to serve gRPC on (mode 0660); empty is none."),
+             options.grpc_unix_socket);
+  config.Add(Names("grpc-behind-proxy", "Allow a --grpc-address that others can reach without TLS of our own."),
+             options.grpc_behind_proxy);
+  config.Add(Names("metrics-address", "Host and port to serve Prometheus metrics on; empty is none."),
+             options.metrics_address);
+  config.Add(Names("tls-certificate", "PEM file with the certificate chain; makes --grpc-address TLS."),
+             options.tls_certificate);
+  config.Add(Names("tls-key", "PEM file with the certificate's private key."), options.tls_key);
+  config.Add(Names("reflection", "Answer gRPC reflection, which needs no token."), options.reflection);
+}
+
+void AddAccess(Config& config, Options& options) {
+  config.Group("Access");
+  config.Add(CredentialsNames(), options.authn_credentials);
+  config.Add(Names("tokens-file", "File with one token per line: NAME ROLE sha256:HEX. SIGHUP reads it again."),
+             options.tokens_file);
+  config.Add(Names("insecure-no-auth", "Accept every caller as admin."), options.insecure_no_auth);
+  config.Add(Names("allow-reset", "Allow the RPC that removes everything."), options.allow_reset);
+}
+
+absl::Status CheckGrpcAddress(const Options& options) {
+  if (options.grpc_address.empty()) return absl::OkStatus();
+  const auto address = ParseHostPort(options.grpc_address);
+  if (!address.ok()) return Annotate(address.status(), "--grpc-address");
+  const bool protected_otherwise = !options.tls_certificate.empty() || options.grpc_behind_proxy;
+  if (IsLoopback(address->host) || protected_otherwise) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--grpc-address ", options.grpc_address,
+                   " can be reached from other machines and tokens would travel in the clear: "
+                   "give --tls-certificate and --tls-key, or --grpc-behind-proxy if something else encrypts"));
+}
+
+absl::Status CheckSocketPath(const std::string& path) {
+  constexpr std::size_t kPathBytesMax = sizeof(sockaddr_un::sun_path) - 1;
+  if (path.size() <= kPathBytesMax) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("--grpc-unix-socket is longer than the ", kPathBytesMax, " bytes that a socket's path may have"));
+}
+
+}  // namespace
+
+void AddOptions(Config& config, Options& options) {
+  config.Add(Names("data-dir", "Directory that holds all data.", {"PERSIST_DIRECTORY"}), options.data_dir);
+  config.Add(Names("prewarm-collections", "Collections that must be loaded before the service is ready, by comma."),
+             options.prewarm_collections);
+  config.Add(Names("threads", "Threads that build graphs; 0 takes what the cgroup gives."), options.threads, 0,
+             kThreadsMax);
+  config.Add(Names("drain-seconds", "Seconds that running calls get after SIGTERM."), options.drain_seconds, 0,
+             kDrainSecondsMax);
+  AddListeners(config, options);
+  AddAccess(config, options);
+  config.Group("Log");
+  config.Add(Names("log-level", "trace, debug, info, warn or error. SIGHUP reads it again."), options.log_level);
+  config.Add(Names("log-format", "auto, json or text."), options.log_format);
+  config.AddCheck([&options] { return CheckOptions(options); });
+}
+
+absl::Status CheckOptions(const Options& options) {
+  if (options.grpc_address.empty() && options.grpc_unix_socket.empty()) {
+    return absl::InvalidArgumentError("nothing to listen on: give --grpc-address or --grpc-unix-socket");
+  }
+  if (options.tls_certificate.empty() != options.tls_key.empty()) {
+    return absl::InvalidArgumentError("--tls-certificate and --tls-key go together: give both or neither");
+  }
+  if (options.data_dir.empty()) return absl::InvalidArgumentError("--data-dir is empty: name a directory");
+  OMICS_RETURN_IF_ERROR(CheckSocketPath(options.grpc_unix_socket));
+  return CheckGrpcAddress(options);
+}
+
+}  // namespace omics::services

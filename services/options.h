@@ -1,0 +1,40 @@
+// The options of vector-service.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/config.h"
+
+namespace omics::services {
+
+struct Options {
+  std::string data_dir = "./data";
+  std::string grpc_address = "127.0.0.1:50051";  // "" for none
+  std::string grpc_unix_socket;                  // a path; "" for none
+  bool grpc_behind_proxy = false;
+  std::string metrics_address = "127.0.0.1:9090";  // "" for none
+  std::string authn_credentials;
+  std::string tokens_file;
+  bool insecure_no_auth = false;
+  std::string tls_certificate;  // a PEM file; with tls_key, TLS on the TCP listener
+  std::string tls_key;
+  bool reflection = true;
+  bool allow_reset = false;
+  std::vector<std::string> prewarm_collections;
+  std::int64_t threads = 0;  // 0: what the cgroup gives
+  std::int64_t drain_seconds = 15;
+  std::string log_level = "info";
+  std::string log_format = "auto";
+};
+
+// Binds every option to a member of `options`, which must outlive config.Parse(); it runs CheckOptions() too.
+void AddOptions(Config& config, Options& options);
+
+// What one option alone cannot say. INVALID_ARGUMENT naming the flags: no listener at all, half of a TLS pair, or a
+// non-loopback --grpc-address without TLS or --grpc-behind-proxy.
+absl::Status CheckOptions(const Options& options);
+
+}  // namespace omics::services

@@ -1,0 +1,268 @@
+#include "services/server.h"
+
+#include <grpc/support/log.h>
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
+#include <grpcpp/resource_quota.h>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/address.h"
+#include "base/log.h"
+#include "base/metrics.h"
+#include "base/resources.h"
+#include "base/status.h"
+#include "base/tokens.h"
+#include "index/catalog.h"
+#include "services/admin_service_impl.h"
+#include "services/guard.h"
+#include "services/health.h"
+#include "services/import_chroma.h"
+#include "services/listen.h"
+#include "services/prewarm.h"
+#include "services/vector_service_impl.h"
+
+namespace omics::services {
+namespace {
+
+// A write of a thousand 1,536-float records takes 7 MiB; more belongs into a stream.
+constexpr int kRequestBytesMax = 16 << 20;
+// Calls that one connection may have open: a client with more in flight is better served by a second connection.
+constexpr int kStreamsPerConnectionMax = 256;
+// A token and a few tracing headers.
+constexpr int kMetadataBytesMax = 16 << 10;
+// Each running call holds a thread, an idle stream too. Beyond, gRPC answers RESOURCE_EXHAUSTED.
+constexpr int kCallThreadsMax = 256;
+// gRPC's own buffers: a quarter of the memory, but room for a few of the largest messages.
+constexpr std::int64_t kBufferBytesMin = std::int64_t{128} << 20;
+// Clients come back to a balancer now and then, and dead ones are let go.
+constexpr std::chrono::milliseconds kConnectionAge = std::chrono::hours(1);
+constexpr std::chrono::milliseconds kConnectionAgeGrace = std::chrono::hours(1);
+constexpr std::chrono::milliseconds kConnectionIdle = std::chrono::minutes(10);
+// Clients may ping every 10 s; a second less forgives a late clock.
+constexpr std::chrono::milliseconds kClientPingInterval = std::chrono::seconds(9);
+constexpr std::chrono::milliseconds kServerPingInterval = std::chrono::minutes(1);
+constexpr std::chrono::milliseconds kServerPingTimeout = std::chrono::seconds(20);
+// What is left after draining (health watches, mostly) gets this to finish before it is cancelled.
+constexpr std::chrono::milliseconds kCancelAfter{500};
+
+// gRPC's own reports go to our log, below what anyone sees by default.
+void LogFromGrpc(gpr_log_func_args* args) { LogDebug(absl::StrCat("grpc: ", args->message)); }
+
+// Reflection for this server or not: the library by itself switches it on for every server of a program that links it.
+class ReflectionOption final : public grpc::ServerBuilderOption {
+ public:
+  explicit ReflectionOption(bool on) : on_(on) {}
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    auto reflection = std::make_unique<grpc::reflection::ProtoServerReflectionPlugin>();
+    std::erase_if(*plugins, [&reflection](const auto& plugin) { return plugin->name() == reflection->name(); });
+    if (on_) plugins->push_back(std::move(reflection));
+  }
+
+ private:
+  const bool on_;
+};
+
+void SetConnectionLimits(grpc::ServerBuilder& builder) {
+  const auto add = [&builder](const char* name, std::int64_t value) {
+    builder.AddChannelArgument(name, static_cast<int>(value));
+  };
+  add(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  add(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
+  add(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
+  add(GRPC_ARG_MAX_CONNECTION_AGE_MS, kConnectionAge.count());
+  add(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, kConnectionAgeGrace.count());
+  add(GRPC_ARG_MAX_CONNECTION_IDLE_MS, kConnectionIdle.count());
+  add(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kClientPingInterval.count());
+  add(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  add(GRPC_ARG_KEEPALIVE_TIME_MS, kServerPingInterval.count());
+  add(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kServerPingTimeout.count());
+}
+
+void SetMessageLimits(grpc::ServerBuilder& builder, std::int64_t memory_bytes) {
+  builder.SetMaxReceiveMessageSize(kRequestBytesMax);
+  builder.SetMaxSendMessageSize(static_cast<int>(kResponseBytesMax));
+  // A small compressed message can be a huge one: only plain ones are taken.
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_GZIP, false);
+  builder.SetCompressionAlgorithmSupportStatus(GRPC_COMPRESS_DEFLATE, false);
+  grpc::ResourceQuota quota("vector-service");
+  quota.Resize(static_cast<std::size_t>(std::max(memory_bytes / 4, kBufferBytesMin)));
+  quota.SetMaxThreads(kCallThreadsMax);
+  builder.SetResourceQuota(quota);
+}
+
+std::shared_ptr<grpc::ServerCredentials> Credentials(const Security& security) {
+  if (!security.tls) return grpc::InsecureServerCredentials();
+  grpc::SslServerCredentialsOptions options;
+  options.pem_key_cert_pairs.push_back({security.tls->key_pem, security.tls->certificate_pem});
+  return grpc::SslServerCredentials(options);
+}
+
+absl::StatusOr<std::unique_ptr<index::Catalog>> OpenCatalog(const Options& options, int threads) {
+  index::CatalogOptions catalog_options;
+  catalog_options.data_dir = options.data_dir;
+  catalog_options.build_threads = threads;
+  return index::Catalog::Open(catalog_options);
+}
+
+}  // namespace
+
+// In order of construction: what stands below uses what stands above.
+struct Server::Parts {
+  Parts(const Options& from, Security given, const Resources& resources, std::unique_ptr<index::Catalog> opened)
+      : options(from),
+        security(std::move(given)),
+        health(options.prewarm_collections),
+        metrics("omics_vector_service"),
+        tokens(security.sources, security.tokens),
+        catalog(std::move(opened)),
+        guard(tokens, metrics),
+        vector_handlers(*catalog, health),
+        admin_handlers(
+            *catalog, health, SpoolDir(options),
+            {.threads = resources.threads, .memory_bytes = resources.memory_bytes, .allow_reset = options.allow_reset}),
+        vector_service(guard, vector_handlers),
+        admin_service(guard, admin_handlers) {}
+
+  static std::filesystem::path SpoolDir(const Options& options) {
+    return std::filesystem::path(options.data_dir) / "tmp";
+  }
+
+  absl::Status ServeMetrics();
+  absl::Status ServeGrpc(const Resources& resources);
+  absl::Status AddTcp(grpc::ServerBuilder& builder);
+  absl::Status AddUnixSocket(grpc::ServerBuilder& builder);
+  absl::Status AnnounceListeners();
+
+  const Options options;
+  const Security security;
+  Health health;
+  Metrics metrics;
+  LiveTokens tokens;
+  std::unique_ptr<index::Catalog> catalog;
+  Guard guard;
+  VectorHandlers vector_handlers;
+  AdminHandlers admin_handlers;
+  VectorServiceImpl vector_service;
+  AdminServiceImpl admin_service;
+  std::unique_ptr<grpc::Server> grpc;
+  int grpc_port = 0;
+  std::unique_ptr<Prewarm> prewarm;
+};
+
+absl::Status Server::Parts::ServeMetrics() {
+  metrics.AddGauge("omics_vector_service_resident_bytes", "Resident memory of the process.",
+                   [] { return static_cast<double>(ResidentBytes()); });
+  metrics.AddGauge("omics_vector_service_ready", "1 when the service as a whole is SERVING.",
+                   [this] { return health.ready() ? 1.0 : 0.0; });
+  return metrics.Serve(options.metrics_address);
+}
+
+absl::Status Server::Parts::AddTcp(grpc::ServerBuilder& builder) {
+  if (options.grpc_address.empty()) return absl::OkStatus();
+  OMICS_ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(options.grpc_address));
+  OMICS_RETURN_IF_ERROR(CheckCanListen(address));
+  builder.AddListeningPort(options.grpc_address, Credentials(security), &grpc_port);
+  return absl::OkStatus();
+}
+
+absl::Status Server::Parts::AddUnixSocket(grpc::ServerBuilder& builder) {
+  if (options.grpc_unix_socket.empty()) return absl::OkStatus();
+  OMICS_RETURN_IF_ERROR(RemoveStaleSocket(options.grpc_unix_socket));
+  builder.AddListeningPort(absl::StrCat("unix:", options.grpc_unix_socket), grpc::InsecureServerCredentials());
+  return absl::OkStatus();
+}
+
+absl::Status Server::Parts::ServeGrpc(const Resources& resources) {
+  gpr_set_log_function(LogFromGrpc);
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::ServerBuilder builder;
+  SetConnectionLimits(builder);
+  SetMessageLimits(builder, resources.memory_bytes);
+  builder.SetOption(std::make_unique<ReflectionOption>(options.reflection));
+  builder.RegisterService(&vector_service);
+  builder.RegisterService(&admin_service);
+  OMICS_RETURN_IF_ERROR(AddTcp(builder));
+  OMICS_RETURN_IF_ERROR(AddUnixSocket(builder));
+  grpc = builder.BuildAndStart();
+  if (grpc == nullptr) {
+    return absl::UnavailableError("cannot listen on --grpc-address or --grpc-unix-socket: run with --log-level debug");
+  }
+  health.Attach(*grpc->GetHealthCheckService());
+  return AnnounceListeners();
+}
+
+absl::Status Server::Parts::AnnounceListeners() {
+  if (!options.grpc_unix_socket.empty()) {
+    OMICS_RETURN_IF_ERROR(RestrictSocket(options.grpc_unix_socket));
+    LogInfo(absl::StrCat("listening grpc=unix:", options.grpc_unix_socket));
+  }
+  if (!options.grpc_address.empty()) {
+    const std::size_t host_end = options.grpc_address.rfind(':');
+    LogInfo(absl::StrCat("listening grpc=", options.grpc_address.substr(0, host_end), ":", grpc_port));
+  }
+  if (metrics.port() != 0) {
+    const std::size_t host_end = options.metrics_address.rfind(':');
+    LogInfo(absl::StrCat("listening metrics=", options.metrics_address.substr(0, host_end), ":", metrics.port()));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options, Security security) {
+  const Resources resources = DetectResources();
+  const int threads = options.threads > 0 ? static_cast<int>(options.threads) : resources.threads;
+  LogInfo(absl::StrCat("vector-service ", OMICS_VECTOR_VERSION, " data_dir=", options.data_dir, " threads=", threads,
+                       " memory_bytes=", resources.memory_bytes, " (", resources.source, ")"));
+  if (security.tokens.allows_all()) LogWarning("--insecure-no-auth: every caller is admin");
+  OMICS_ASSIGN_OR_RETURN(std::unique_ptr<index::Catalog> catalog, OpenCatalog(options, threads));
+  SweepImports(Parts::SpoolDir(options));
+  Resources given = resources;
+  given.threads = threads;
+  auto parts = std::make_unique<Parts>(options, std::move(security), given, std::move(catalog));
+  OMICS_RETURN_IF_ERROR(parts->ServeMetrics());
+  OMICS_RETURN_IF_ERROR(parts->ServeGrpc(resources));
+  parts->prewarm = std::make_unique<Prewarm>(*parts->catalog, parts->health);
+  return std::unique_ptr<Server>(new Server(std::move(parts)));
+}
+
+Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Server::~Server() {
+  parts_->health.Stop();
+  parts_->prewarm.reset();
+  parts_->grpc->Shutdown(std::chrono::system_clock::now());
+}
+
+int Server::grpc_port() const { return parts_->grpc_port; }
+
+int Server::metrics_port() const { return parts_->metrics.port(); }
+
+void Server::ReloadTokens() {
+  const absl::Status status = parts_->tokens.Reload();
+  if (status.ok()) {
+    LogInfo("tokens read again");
+  } else {
+    LogError(absl::StrCat("tokens not read again, the former ones stay in force: ", status.ToString()));
+  }
+}
+
+void Server::Stop() {
+  LogInfo(absl::StrCat("stopping: running calls get up to ", parts_->options.drain_seconds, " s"));
+  parts_->health.Stop();
+  const int left =
+      parts_->guard.Drain(std::chrono::steady_clock::now() + std::chrono::seconds(parts_->options.drain_seconds));
+  if (left > 0) LogWarning(absl::StrCat("cancelling ", left, " calls that did not end in time"));
+  parts_->grpc->Shutdown(std::chrono::system_clock::now() + kCancelAfter);
+  LogInfo("stopped");
+}
+
+}  // namespace omics::services
