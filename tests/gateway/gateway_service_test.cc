@@ -1,0 +1,300 @@
+// The gateway in front of the real vector-service, over a unix socket: what each generation of clients sends and reads.
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "tests/gateway/testing.h"
+
+extern char** environ;
+
+namespace omics::gateway::testing {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr char kReaderToken[] = "reader-token-0123456789";
+constexpr char kPython15[] = "User-Agent: Chroma Python Client v1.5.9 (https://github.com/chroma-core/chroma)\r\n";
+constexpr char kPython06[] = "User-Agent: python-httpx/0.27.0\r\n";
+constexpr char kPython04[] = "User-Agent: python-requests/2.31.0\r\n";
+constexpr char kNode[] = "User-Agent: node\r\n";
+constexpr char kV2[] = "/api/v2/tenants/default_tenant/databases/default_database/collections";
+
+// A vector-service process with a directory, a socket and tokens of its own.
+class ServiceProcess {
+ public:
+  ServiceProcess() {
+    char name[] = "/tmp/gateway_test_XXXXXX";
+    directory_ = mkdtemp(name);
+    Start();
+  }
+  ~ServiceProcess() {
+    Stop();
+    std::filesystem::remove_all(directory_);
+  }
+
+  std::string address() const { return absl::StrCat("unix:", directory_, "/socket"); }
+  static std::string Tokens() { return absl::StrCat("owner admin ", kToken, "\nreader read ", kReaderToken, "\n"); }
+
+  void Start() {
+    const std::string tokens = directory_ + "/tokens";
+    std::filesystem::create_directories(directory_ + "/data");
+    FILE* file = std::fopen(tokens.c_str(), "w");
+    std::fputs(Tokens().c_str(), file);
+    std::fclose(file);
+    const std::vector<std::string> arguments = {VECTOR_SERVICE_BINARY, "--data-dir=" + directory_ + "/data",
+                                                "--grpc-address=",     "--grpc-unix-socket=" + directory_ + "/socket",
+                                                "--metrics-address=",  "--tokens-file=" + tokens,
+                                                "--log-format=json"};
+    std::vector<char*> argv;
+    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+    argv.push_back(nullptr);
+    int log[2];
+    ASSERT_EQ(pipe2(log, O_CLOEXEC), 0);
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, log[1], 2);
+    ASSERT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    close(log[1]);
+    log_ = log[0];
+    WaitForReady();
+  }
+
+  void Stop() {
+    if (pid_ == 0) return;
+    kill(pid_, SIGTERM);
+    int status = 0;
+    waitpid(std::exchange(pid_, 0), &status, 0);
+    close(log_);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+  }
+
+ private:
+  // Reads the log until the service says that it is ready.
+  void WaitForReady() {
+    std::string text;
+    char buffer[4096];
+    while (text.find("\"msg\":\"ready\"") == std::string::npos) {
+      pollfd readable{.fd = log_, .events = POLLIN, .revents = 0};
+      ASSERT_EQ(poll(&readable, 1, 20'000), 1) << "no word from the service: " << text;
+      const ssize_t got = read(log_, buffer, sizeof buffer);
+      ASSERT_GT(got, 0) << text;
+      text.append(buffer, static_cast<std::size_t>(got));
+    }
+  }
+
+  std::string directory_;
+  pid_t pid_ = 0;
+  int log_ = -1;
+};
+
+class ServiceTest : public ::testing::Test {
+ protected:
+  ServiceTest() : gateway_(service_.address(), ServiceProcess::Tokens()), client_(gateway_.port()) {}
+
+  Reply Ask(std::string_view method, const std::string& target, std::string_view body = "",
+            std::string_view fields = kPython15, std::string_view token = kToken) {
+    return client_.Ask(method, target, body,
+                       absl::StrCat("Authorization: Bearer ", ToAbsl(token), "\r\n", ToAbsl(fields)));
+  }
+
+  // Makes a collection and returns its id.
+  std::string Create(const std::string& name, const std::string& rest = "") {
+    const Reply reply = Ask("POST", kV2, absl::StrCat("{\"name\":\"", name, "\"", rest, "}"));
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    const std::string id = Member(reply.body, "id");
+    return id.size() == 38 ? id.substr(1, 36) : "";
+  }
+
+  static std::string V2(const std::string& id, const std::string& what = "") {
+    return absl::StrCat(kV2, "/", id, what);
+  }
+  static std::string V1(const std::string& id, const std::string& what = "") {
+    return absl::StrCat("/api/v1/collections/", id, what);
+  }
+
+  void AddThree(const std::string& id) {
+    const Reply reply = Ask("POST", V2(id, "/add"), R"({"ids":["a","b","c"],"embeddings":[[1,0,0],[0,2,0],[1,1,0]],
+        "documents":["alpha T cell","beta",null],"metadatas":[{"s":"x","i":1},{"s":"y","l":["p","q"]},null]})");
+    ASSERT_EQ(reply.status, 201) << reply.body;
+    ASSERT_EQ(reply.body, "{}");
+  }
+
+  ServiceProcess service_;
+  TestGateway gateway_;
+  RawClient client_;
+};
+
+// Answers of Chroma 1.4.4 to the same requests.
+TEST_F(ServiceTest, AModernClientGetsWhatChroma1Answers) {
+  const std::string id = Create("qqq", R"(,"metadata":{"hnsw:space":"cosine"})");
+  EXPECT_EQ(Ask("POST", V2(id, "/query"), R"({"query_embeddings":[[3,2,1]]})").body,
+            R"({"ids":[[]],"embeddings":null,"documents":[[]],"uris":null,"metadatas":[[]],"distances":[[]],)"
+            R"("include":["documents","metadatas","distances"],"included":["documents","metadatas","distances"]})");
+  AddThree(id);
+  EXPECT_EQ(Ask("GET", V2(id, "/count?read_level=index_and_wal")).body, "3");
+  const Reply query = Ask("POST", V2(id, "/query"),
+                          R"({"ids":null,"query_embeddings":[[3,2,1]],"n_results":5,"where":null,"where_document":null,
+                              "include":["documents","metadatas","distances"]})");
+  EXPECT_EQ(Member(query.body, "ids"), R"([["c","a","b"]])");
+  EXPECT_EQ(Member(query.body, "documents"), R"([[null,"alpha T cell","beta"]])");
+  EXPECT_EQ(Member(query.body, "metadatas"), R"([[null,{"i":1,"s":"x"},{"l":["p","q"],"s":"y"}]])");
+  EXPECT_THAT(Member(query.body, "distances"), StartsWith("[[0.0550888"));
+  EXPECT_EQ(Ask("POST", V2(id, "/update"), R"({"ids":["a","zz"],"metadatas":[{"s":null,"new":1},{}]})").body, "{}");
+  EXPECT_EQ(Ask("POST", V2(id, "/upsert"), R"({"ids":["n"],"embeddings":["AAAAAAAAAAAAAIA/"]})").body, "{}");
+  EXPECT_EQ(Ask("POST", V2(id, "/get"), R"({"ids":["n","a"],"include":["metadatas","embeddings"]})").body,
+            R"({"ids":["a","n"],"embeddings":[[1.0,0.0,0.0],[0.0,0.0,1.0]],"documents":null,"uris":null,)"
+            R"("metadatas":[{"i":1,"new":1},null],"include":["metadatas","embeddings"],)"
+            R"("included":["metadatas","embeddings"]})");
+  EXPECT_EQ(Ask("POST", V2(id, "/delete"), R"({"ids":["a","n"],"where":null,"where_document":null})").body,
+            R"({"deleted":2})");
+  EXPECT_EQ(Member(Ask("POST", V2(id, "/get"), R"({"limit":1,"offset":1})").body, "ids"), R"(["c"])");
+  EXPECT_EQ(Ask("PUT", V2(id), R"({"new_name":"renamed","new_configuration":{"hnsw":{"ef_search":77}}})").body, "{}");
+  EXPECT_THAT(Ask("GET", absl::StrCat(kV2, "/renamed")).body, HasSubstr(R"("ef_search":77)"));
+  EXPECT_EQ(Ask("DELETE", absl::StrCat(kV2, "/renamed")).body, "{}");
+  const Reply gone = Ask("GET", V2(id, "/count"));
+  EXPECT_EQ(gone.status, 404);
+  EXPECT_EQ(ErrorName(gone.body), "NotFoundError");
+}
+
+TEST_F(ServiceTest, OldClientsGetTheirOwnAnswers) {
+  const std::string home = "?tenant=default_tenant&database=default_database";
+  const Reply created = Ask("POST", "/api/v1/collections" + home,
+                            R"({"name":"mondo","metadata":{"hnsw:space":"cosine"},"get_or_create":true})", kPython04);
+  ASSERT_EQ(created.status, 200) << created.body;
+  EXPECT_EQ(Member(created.body, "log_position"), "");
+  EXPECT_THAT(Member(created.body, "configuration_json"), HasSubstr("CollectionConfigurationInternal"));
+  const std::string id = Member(created.body, "id").substr(1, 36);
+  EXPECT_EQ(Ask("GET", "/api/v1/collections" + home, "", kPython04).body,
+            absl::StrCat(R"([{"id":")", id, R"(","name":"mondo","metadata":{"hnsw:space":"cosine"}}])"));
+  const Reply add = Ask(
+      "POST", V1(id, "/add"),
+      R"({"ids":["a","b"],"embeddings":[[1,0],[0,1]],"metadatas":[{"k":null},{"x":1}],"documents":null})", kPython04);
+  EXPECT_EQ(add.status, 201) << add.body;
+  EXPECT_EQ(add.body, "true");
+  EXPECT_EQ(Ask("POST", V1(id, "/get"), R"({"where":{},"where_document":{},"sort":null,"limit":0})", kPython04).body,
+            R"({"ids":["a","b"],"embeddings":null,"documents":[null,null],"uris":null,"metadatas":[null,{"x":1}],)"
+            R"("data":null,"include":["documents","metadatas"],"included":["documents","metadatas"]})");
+  EXPECT_EQ(Ask("POST", V1(id, "/update"), R"({"ids":["a"],"documents":["d"]})", kPython04).body, "null");
+  EXPECT_EQ(Ask("POST", V1(id, "/upsert"), R"({"ids":["a"],"documents":["d2"]})", kPython04).body, "null");
+  EXPECT_EQ(Ask("POST", V1(id, "/delete"), R"({"ids":["a","zz"]})", kPython04).body, R"(["a"])");
+  EXPECT_EQ(Ask("POST", V1(id, "/delete"), R"({"ids":["b"]})", kPython06).body, "null");
+  EXPECT_EQ(Ask("GET", V1(id, "/count"), "", kPython04).body, "0");
+  EXPECT_EQ(Ask("POST", V1(id, "/delete"), "{}", kPython04).status, 400);
+}
+
+TEST_F(ServiceTest, ErrorsHaveTheNamesThatEachClientKnows) {
+  const std::string id = Create("taken");
+  AddThree(id);
+  const Reply v2_taken = Ask("POST", kV2, R"({"name":"taken"})");
+  EXPECT_EQ(v2_taken.status, 409);
+  EXPECT_EQ(v2_taken.body, R"({"error":"ChromaError","message":"Collection [taken] already exists"})");
+  EXPECT_EQ(ErrorName(Ask("POST", kV2, R"({"name":"taken"})", kPython06).body), "UniqueConstraintError");
+  EXPECT_EQ(ErrorName(Ask("POST", "/api/v1/collections", R"({"name":"taken"})", kNode).body),
+            "UniqueConstraintError('Collection taken already exists')");
+  const Reply v1_missing = Ask("GET", "/api/v1/collections/nope", "", kPython04);
+  EXPECT_EQ(v1_missing.status, 400);
+  EXPECT_EQ(v1_missing.body, R"({"error":"InvalidCollection","message":"Collection nope does not exist."})");
+  EXPECT_EQ(ErrorName(Ask("GET", "/api/v1/collections/notauuid/count", "", kPython04).body), "InvalidUUID");
+  const char* wrong = R"({"query_embeddings":[[1,2]]})";
+  EXPECT_EQ(ErrorName(Ask("POST", V1(id, "/query"), wrong, kPython04).body), "InvalidDimension");
+  EXPECT_EQ(ErrorName(Ask("POST", V2(id, "/query"), wrong).body), "InvalidArgumentError");
+  EXPECT_EQ(Ask("POST", V2(id, "/add"), R"({"ids":["n"],"embeddings":[[NaN,1,2]]})").status, 400);
+  EXPECT_EQ(Ask("POST", V2(id, "/search"), R"({"searches":[]})").status, 501);
+  EXPECT_EQ(Ask("POST", V2(id, "/fork"), R"({"new_name":"x"})").status, 501);
+  EXPECT_EQ(Ask("POST", "/api/v2/reset").status, 403);
+  EXPECT_EQ(Ask("GET", "/api/v2/tenants/default_tenant/databases/nodb/collections").body, "[]");
+  EXPECT_EQ(Ask("POST", "/api/v2/tenants/default_tenant/databases/nodb/collections", R"({"name":"abc"})").status, 400);
+  EXPECT_EQ(Ask("GET", V2(id, "/count")).body, "3");
+}
+
+TEST_F(ServiceTest, AReaderMayGetOrCreateOnlyWhatExists) {
+  Create("present");
+  const auto as_reader = [&](const std::string& body) { return Ask("POST", kV2, body, kPython15, kReaderToken); };
+  EXPECT_EQ(as_reader(R"({"name":"present","get_or_create":true})").status, 200);
+  const Reply absent = as_reader(R"({"name":"absent","get_or_create":true})");
+  EXPECT_EQ(absent.status, 403);
+  EXPECT_EQ(ErrorName(absent.body), "AuthError");
+  EXPECT_EQ(as_reader(R"({"name":"other"})").status, 403);
+  EXPECT_EQ(Ask("GET", absl::StrCat(kV2, "_count")).body, "1");
+}
+
+TEST_F(ServiceTest, TheMetricIsTakenFromMetadataThenConfiguration) {
+  Create("by-metadata", R"(,"metadata":{"hnsw:space":"ip"},"configuration":{"hnsw":{"space":"cosine"}})");
+  Create("by-configuration", R"(,"configuration":{"hnsw":{"space":"cosine","max_neighbors":32},"embedding_function":
+      {"type":"known","name":"default","config":{}}})");
+  Create("by-default");
+  const auto space = [&](const std::string& name) {
+    const std::string json = Ask("GET", absl::StrCat(kV2, "/", name)).body;
+    return Member(Member(Member(json, "configuration_json"), "hnsw"), "space");
+  };
+  EXPECT_EQ(space("by-metadata"), R"("ip")");
+  EXPECT_EQ(space("by-configuration"), R"("cosine")");
+  EXPECT_EQ(space("by-default"), R"("l2")");
+  const std::string json = Member(Ask("GET", absl::StrCat(kV2, "/by-configuration")).body, "configuration_json");
+  EXPECT_EQ(Member(json, "embedding_function"), R"({"type":"known","name":"default","config":{}})");
+  EXPECT_EQ(Member(Member(json, "hnsw"), "max_neighbors"), "32");
+}
+
+TEST_F(ServiceTest, TenantsAndDatabasesComeAndGo) {
+  EXPECT_EQ(Ask("POST", "/api/v2/tenants", R"({"name":"lab"})").body, "{}");
+  EXPECT_EQ(ErrorName(Ask("POST", "/api/v2/tenants", R"({"name":"lab"})").body), "ChromaError");
+  EXPECT_EQ(Ask("POST", "/api/v2/tenants/lab/databases", R"({"name":"db1"})").body, "{}");
+  EXPECT_EQ(Member(Ask("GET", "/api/v2/tenants/lab/databases/db1?tenant=lab").body, "name"), R"("db1")");
+  EXPECT_EQ(Member(Ask("GET", "/api/v1/databases/db1?tenant=lab", "", kPython04).body, "tenant"), R"("lab")");
+  EXPECT_THAT(Ask("GET", "/api/v2/tenants/lab/databases?limit=1").body, HasSubstr("db1"));
+  EXPECT_EQ(Ask("DELETE", "/api/v2/tenants/lab/databases/db1").body, "{}");
+  EXPECT_EQ(Ask("GET", "/api/v2/tenants/lab/databases/db1").status, 404);
+  EXPECT_EQ(Member(Ask("GET", "/api/v2/auth/identity").body, "tenant"), R"("*")");
+}
+
+TEST_F(ServiceTest, AWriteOfManyMegabytesIsSplitAndReadBackWhole) {
+  const std::string id = Create("large");
+  std::string ids = "[";
+  std::string embeddings = "[";
+  std::string documents = "[";
+  constexpr int kRecords = 5000;
+  const std::string text(4'000, 'x');  // 20 MB in all: two messages upstream
+  for (int i = 0; i < kRecords; ++i) {
+    absl::StrAppend(&ids, i ? "," : "", "\"r", i, "\"");
+    absl::StrAppend(&embeddings, i ? "," : "", "[", i, ",1]");
+    absl::StrAppend(&documents, i ? "," : "", "\"", text, "\"");
+  }
+  const std::string body =
+      absl::StrCat("{\"ids\":", ids, "],\"embeddings\":", embeddings, "],\"documents\":", documents, "]}");
+  ASSERT_GT(body.size(), 16u << 20);
+  EXPECT_EQ(Ask("POST", V2(id, "/add"), body).status, 201);
+  EXPECT_EQ(Ask("POST", V2(id, "/upsert"), body).status, 200);
+  EXPECT_EQ(Ask("GET", V2(id, "/count")).body, absl::StrCat(kRecords));
+  const Reply all = Ask("POST", V2(id, "/get"), "{}");  // seven pages of 3 MiB
+  EXPECT_EQ(Member(all.body, "ids"), ids + "]");
+  const Reply some = Ask("POST", V2(id, "/get"), R"({"limit":3000,"offset":1500,"include":["documents"]})");
+  EXPECT_THAT(Member(some.body, "ids"), StartsWith(R"(["r1500","r1501")"));
+  EXPECT_THAT(Member(some.body, "ids"), ::testing::EndsWith(R"("r4499"])"));
+}
+
+TEST_F(ServiceTest, AServiceThatGoesAndComesBackIsNoticed) {
+  EXPECT_EQ(Ask("GET", "/readyz").status, 200);
+  service_.Stop();
+  EXPECT_EQ(Ask("GET", "/readyz").status, 503);
+  EXPECT_EQ(Ask("GET", kV2).status, 503);
+  service_.Start();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  int status = 0;
+  while (status != 200 && std::chrono::steady_clock::now() < deadline) status = Ask("GET", kV2).status;
+  EXPECT_EQ(status, 200);
+}
+
+}  // namespace
+}  // namespace omics::gateway::testing
