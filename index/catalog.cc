@@ -42,12 +42,13 @@ absl::Status CheckCollectionName(const std::string& name) {
   in_addr address;
   if (name.size() >= kNameCharactersMin && name.size() <= kNameCharactersMax && alphanumeric(name.front()) &&
       alphanumeric(name.back()) && std::all_of(name.begin(), name.end(), IsNameCharacter) &&
-      ::inet_pton(AF_INET, name.c_str(), &address) != 1) {
+      name.find("..") == std::string::npos && ::inet_pton(AF_INET, name.c_str(), &address) != 1) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "'", name.substr(0, 64), "' is not a collection name: use ", kNameCharactersMin, " to ", kNameCharactersMax,
-      " characters of [a-zA-Z0-9._-], the first and the last a letter or digit, and no IP address"));
+  return absl::InvalidArgumentError(absl::StrCat("'", name.substr(0, 64), "' is not a collection name: use ",
+                                                 kNameCharactersMin, " to ", kNameCharactersMax,
+                                                 " characters of [a-zA-Z0-9._-], the first and the last a letter or "
+                                                 "digit, no two dots in a row, and no IP address"));
 }
 
 absl::Status CheckNamespaceName(const char* what, const std::string& name) {

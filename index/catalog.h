@@ -63,7 +63,7 @@ struct CollectionInfo {
 struct CollectionSpec {
   std::string tenant = kDefaultTenant;
   std::string database = kDefaultDatabase;
-  std::string name;  // 3 to 512 of [a-zA-Z0-9._-], first and last alphanumeric
+  std::string name;  // 3 to 512 of [a-zA-Z0-9._-], first and last alphanumeric, no "..", no IP address
   Metric metric = Metric::kSquaredL2;
   HnswParameters hnsw;
   Metadata metadata;

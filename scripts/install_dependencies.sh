@@ -12,7 +12,7 @@ build_packages=(
   libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev
   libfaiss-dev libblas-dev liblapack-dev
   libabsl-dev libboost1.81-dev libssl-dev libsqlite3-dev libsimdjson-dev libhwy-dev libroaring-dev libre2-dev
-  libarchive-dev libcurl4-openssl-dev libcli11-dev libspdlog-dev prometheus-cpp-dev libxxhash-dev zlib1g-dev
+  libarchive-dev libcurl4-openssl-dev libspdlog-dev prometheus-cpp-dev libxxhash-dev zlib1g-dev
 )
 test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy clang

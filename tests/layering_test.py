@@ -39,7 +39,6 @@ LIBRARIES = {
     "OpenSSL": (("openssl/*",), ("base/*", "services/*", "gateway/*")),
     "spdlog": (("spdlog/*", "fmt/*"), ("base/*.cc",)),
     "prometheus-cpp": (("prometheus/*",), ("base/*",)),
-    "CLI11": (("CLI/*",), ("base/*.cc", "tools/*.cc")),
     "Boost": (("boost/*",), ("gateway/*", "services/*", "tools/*", "base/*.cc")),
     "Boost.Beast": (("boost/beast*",), ("gateway/*",)),
 }

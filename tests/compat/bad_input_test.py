@@ -72,10 +72,16 @@ def test_a_base64_nan(small, path):
     assert_chroma_error(post(small, path + "/add", {"ids": ["c"], "embeddings": [nan]}), 400, BAD_ARGUMENT)
 
 
-@pytest.mark.parametrize("body", ["", "{", '{"ids": ["c"], "embeddings": [[1,2,3]]', '{"ids": ["c"]} trailing', "[" * 5000, '"\\ud800"', "\xff"])
+@pytest.mark.parametrize("body", ["", "{", '{"ids": ["c"], "embeddings": [[1,2,3]]', '{"ids": ["c"]} trailing', "\xff"])
 def test_malformed_json(small, path, body):
     answered = post(small, path + "/add", body.encode("latin-1"), headers={"Content-Type": "application/json"})
     assert_chroma_error(answered, 400, BAD_ARGUMENT)
+
+
+@pytest.mark.parametrize("body", ["[" * 5000, "[]", '"\\ud800"', "7", '{"ids": 7, "embeddings": []}', '{"ids": ["c"], "embeddings": ["no base64"]}'])
+def test_json_of_the_wrong_type(small, path, body):
+    status, _, answer = post(small, path + "/add", body, headers={"Content-Type": "application/json"})
+    assert status in (400, 422) and json.loads(answer)["error"] in BAD_ARGUMENT | {"ChromaError"}, (status, answer)
 
 
 def test_an_oversized_body(small, path):

@@ -16,9 +16,9 @@ numbers = itertools.count()
 WRONG_TOKEN = {
     "chromadb-1.5.9": {"ChromaAuthError"},
     "chromadb-0.5.23": {"ChromaAuthError"},
-    "chromadb-0.4.24": {"ValueError"},  # its constructor turns every refusal into one
+    "chromadb-0.4.24": {"AuthorizationError"},
     "javascript-3.5.0": {"ChromaForbiddenError"},
-    "javascript-1.10.5": {"ChromaForbiddenError", "AuthError"},
+    "javascript-1.10.5": {"ChromaForbiddenError", "Error"},  # an Error that names the other, where no token was given
     "grpc-python": {"UNAUTHENTICATED"},
     "grpcurl": {"UNAUTHENTICATED"},
 }

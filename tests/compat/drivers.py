@@ -70,7 +70,7 @@ def generated_protos():
 
 
 class GrpcCalls:
-    """Chroma's operations as calls of VectorService, in protobuf's JSON form. A subclass says how a call is made."""
+    """Chroma's operations as calls of VectorService, in protobuf's JSON form with proto/'s names. A subclass says how a call is made."""
 
     def unary(self, method, request):
         raise NotImplementedError
@@ -86,7 +86,7 @@ class GrpcCalls:
         return getattr(self, "op_" + op)(**arguments)
 
     def op_create(self, name, metric=None, metadata=None, get_or_create=False):
-        answer = self.unary("CreateCollection", {"name": name, "metric": METRICS[metric], "getOrCreate": get_or_create,
+        answer = self.unary("CreateCollection", {"name": name, "metric": METRICS[metric], "get_or_create": get_or_create,
                                                  "metadata": wrap(metadata)})
         return described(answer["collection"])
 
@@ -118,7 +118,13 @@ class GrpcCalls:
         request = {"collection": {"name": name}, "ids": list(ids), "offset": str(offset), "include": included(include)}
         if limit is not None:
             request["limit"] = str(limit)
-        records = self.unary("Get", request).get("records", [])
+        records = []
+        while True:
+            answer = self.unary("Get", request)
+            records += answer.get("records", [])
+            request["page_token"] = answer.get("next_page_token", "")
+            if not request["page_token"]:
+                break
         return {"ids": [record["id"] for record in records], **columns(records, include)}
 
     def op_query(self, name, embeddings, n, include=("documents", "metadatas", "distances")):
@@ -133,14 +139,15 @@ class GrpcCalls:
 
 
 def wrap(metadata):
-    kinds = {bool: "boolValue", int: "intValue", float: "doubleValue", str: "stringValue"}
+    kinds = {bool: "bool_value", int: "int_value", float: "double_value", str: "string_value"}
     return {key: {kinds[type(value)]: str(value) if type(value) is int else value}
             for key, value in (metadata or {}).items()}
 
 
 def unwrap(metadata):
-    return {key: int(value["intValue"]) if "intValue" in value else next(iter(value.values()))
-            for key, value in metadata.items()}
+    """Plain values. protobuf's JSON writes int64 as text."""
+    return {key: int(value) if kind == "int_value" else value
+            for key, member in metadata.items() for kind, value in member.items()}
 
 
 def described(collection):
@@ -193,7 +200,7 @@ class PythonGrpcDriver(GrpcCalls):
             answer = getattr(self.stub, method)(sent, metadata=self.authorization(), timeout=PATIENCE_SECONDS)
         except self.grpc.RpcError as error:
             raise ClientError(error.code().name, error.details()) from None
-        return self.json_format.MessageToDict(answer)
+        return self.json_format.MessageToDict(answer, preserving_proto_field_name=True)
 
     def close(self):
         self.channel.close()

@@ -52,16 +52,14 @@ def rest_writer():
         for attempt in (1, 2):
             if attempt == 2 or not hasattr(local, "connection"):
                 local.connection = stack.connect()
-                try:
-                    local.connection.connect()
-                except ConnectionRefusedError:
-                    return "refused"
             try:
                 local.connection.request("POST", stack.path + "/upsert", body=json.dumps(record(id)),
                                          headers={"X-Chroma-Token": stack.token, "Content-Type": "application/json"})
                 answer = local.connection.getresponse()
                 body = answer.read()
                 break
+            except ConnectionRefusedError:
+                return "refused"
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 if attempt == 2:  # a fresh connection was taken and then dropped
                     raise

@@ -101,7 +101,7 @@ TEST_F(CatalogTest, WhatIsMissingOrTakenIsNamed) {
 }
 
 TEST_F(CatalogTest, NamesOutsideTheRuleAreRefused) {
-  for (const char* name : {"", "ab", "-abc", "abc-", "a b c", "a/b", "../x", "10.0.0.1", "é12"}) {
+  for (const char* name : {"", "ab", "-abc", "abc-", "a b c", "a/b", "../x", "a..b", "10.0.0.1", "é12"}) {
     EXPECT_THAT(catalog_->CreateCollection(Spec(name), false, nullptr),
                 HasCode(absl::StatusCode::kInvalidArgument, "collection name"))
         << name;

@@ -95,14 +95,19 @@ class VectorctlTest : public testing::Test {
   std::string DataDir() const { return (directory_.path() / "data").string(); }
 
   // Starts the service on a free port, or on a unix socket only, and waits until it says that it is ready.
-  void StartService(bool unix_socket = false) {
+  void StartService(bool unix_socket = false, const std::vector<std::string>& more = {}) {
     const fs::path log = directory_.path() / "service.log";
     const std::string socket = (directory_.path() / "socket").string();
-    service_ =
-        Spawn({VECTOR_SERVICE, "--data-dir", DataDir(), "--metrics-address=", "--log-format=json",
-               unix_socket ? "--grpc-address=" : "--grpc-address=127.0.0.1:0",
-               "--grpc-unix-socket=" + (unix_socket ? socket : "")},
-              {std::string("CHROMA_SERVER_AUTHN_CREDENTIALS=") + kToken}, "/dev/null", "/dev/null", log.string());
+    std::vector<std::string> words = {VECTOR_SERVICE,
+                                      "--data-dir",
+                                      DataDir(),
+                                      "--metrics-address=",
+                                      "--log-format=json",
+                                      unix_socket ? "--grpc-address=" : "--grpc-address=127.0.0.1:0",
+                                      "--grpc-unix-socket=" + (unix_socket ? socket : "")};
+    words.insert(words.end(), more.begin(), more.end());
+    service_ = Spawn(words, {std::string("CHROMA_SERVER_AUTHN_CREDENTIALS=") + kToken}, "/dev/null", "/dev/null",
+                     log.string());
     const auto give_up = std::chrono::steady_clock::now() + std::chrono::seconds(60);
     std::string text;
     while ((text = ReadFile(log)).find("\"msg\":\"ready\"") == std::string::npos) {
@@ -178,6 +183,22 @@ TEST_F(VectorctlTest, TheUnixSocketServesToo) {
   EXPECT_EQ(Run({"health"}).out, "SERVING\n");
   EXPECT_EQ(RunAs({"import", kCells}).code, 0);
   EXPECT_THAT(RunAs({"status"}).out, HasSubstr("cell_ontology_v2024_01"));
+}
+
+TEST_F(VectorctlTest, TlsIsCheckedAgainstTheAuthorityGiven) {
+  const std::string key = (directory_.path() / "key.pem").string();
+  const std::string certificate = (directory_.path() / "certificate.pem").string();
+  ASSERT_EQ(std::system(("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext "
+                         "subjectAltName=IP:127.0.0.1 -keyout " +
+                         key + " -out " + certificate + " 2>/dev/null")
+                            .c_str()),
+            0);
+  StartService(false, {"--tls-certificate=" + certificate, "--tls-key=" + key});
+  EXPECT_EQ(Run({"health", "--tls-ca", certificate}).out, "SERVING\n");
+  EXPECT_EQ(RunAs({"status", "--tls-ca", certificate}).code, 0);
+  EXPECT_EQ(Run({"health", "--tls"}).code, 1) << "the system's authorities did not sign it";
+  EXPECT_EQ(Run({"health"}).code, 1) << "plain text is not answered";
+  ExpectFailure(Run({"health", "--tls-ca", key + ".missing"}), 1, "--tls-ca: read " + key + ".missing");
 }
 
 TEST_F(VectorctlTest, ASecondImportNeedsReplace) {
