@@ -116,6 +116,16 @@ def home():
     shutil.rmtree(made, ignore_errors=True)
 
 
+@pytest.mark.parametrize("found", [{}, {"a": 1.0}, {"a": 1.0, "b": 2.0, "c": 9.0, "d": 9.0}, {"a": 9.0, "b": 2.0}, {"a": 1.0, "b": 2.0, "x": 0.0}],
+                         ids=["all-lost", "one-lost", "torn-batch", "changed", "one-extra"])
+def test_the_oracle_sees_a_wrong_state(found):
+    oracle = Oracle()
+    oracle.acknowledged = {"a": 1.0, "b": 2.0}
+    oracle.in_flight = {"a": 9.0, "b": 2.0, "c": 9.0, "d": 9.0}
+    assert not oracle.accepts(found)
+    assert oracle.accepts(dict(oracle.acknowledged)) and oracle.in_flight is None
+
+
 def test_kills_during_writes(home):
     print(f"seed {SEED}, {KILLS} kills")
     chance = random.Random(SEED)
