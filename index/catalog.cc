@@ -131,6 +131,9 @@ class Catalog::Impl {
   void AddLive(std::int64_t number, const EntryPtr& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RemoveLive(const CollectionInfo& info) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::StatusOr<std::shared_ptr<CollectionImpl>> OpenEntry(Entry& entry) const;
+  // CatalogStore::Drop, also on a full disk.
+  absl::Status DropRows(const std::vector<std::string>& ids, const std::vector<std::string>& database_ids,
+                        const std::vector<std::string>& tenants) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
   // Takes the files of entries that the store already calls 'dropping'.
   void RemoveFiles(const std::vector<EntryPtr>& entries) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
   absl::Status RemoveCollectionFiles(const std::string& id) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
@@ -162,6 +165,7 @@ class Catalog::Impl {
 
 absl::Status Catalog::Impl::Load() {
   MutexLock change(change_mutex_);
+  MakeReserve(dir_);
   OMICS_ASSIGN_OR_RETURN(const std::vector<CatalogRow> rows, store_.Collections());
   {
     MutexLock lock(mutex_);
@@ -286,7 +290,7 @@ absl::Status Catalog::Impl::DeleteDatabase(const std::string& tenant, const std:
       ids.push_back(entry->info.id);
     }
   }
-  OMICS_RETURN_IF_ERROR(store_.Drop(ids, {database.id}, {}));
+  OMICS_RETURN_IF_ERROR(DropRows(ids, {database.id}, {}));
   {
     MutexLock lock(mutex_);
     std::erase_if(databases_, [&](const Database& other) { return other.id == database.id; });
@@ -309,7 +313,7 @@ absl::Status Catalog::Impl::Reset() {
     for (const Database& database : databases_) database_ids.push_back(database.id);
     tenants = tenants_;
   }
-  OMICS_RETURN_IF_ERROR(store_.Drop(ids, database_ids, tenants));
+  OMICS_RETURN_IF_ERROR(DropRows(ids, database_ids, tenants));
   {
     MutexLock lock(mutex_);
     tenants_.clear();
@@ -431,6 +435,14 @@ void Catalog::Impl::Discard(const CollectionInfo& info, Collection& collection) 
   RemoveCollectionFiles(info.id).IgnoreError();
 }
 
+absl::Status Catalog::Impl::DropRows(const std::vector<std::string>& ids, const std::vector<std::string>& database_ids,
+                                     const std::vector<std::string>& tenants) {
+  const absl::Status dropped = store_.Drop(ids, database_ids, tenants);
+  if (Reason(dropped) != "DISK_FULL") return dropped;
+  ReleaseReserve(dir_);
+  return store_.Drop(ids, database_ids, tenants);
+}
+
 void Catalog::Impl::RemoveFiles(const std::vector<EntryPtr>& entries) {
   for (const EntryPtr& entry : entries) {
     {
@@ -441,6 +453,7 @@ void Catalog::Impl::RemoveFiles(const std::vector<EntryPtr>& entries) {
     // As above: the row says 'dropping'.
     RemoveCollectionFiles(entry->info.id).IgnoreError();
   }
+  MakeReserve(dir_);
 }
 
 absl::Status Catalog::Impl::RemoveCollectionFiles(const std::string& id) {
@@ -513,7 +526,7 @@ absl::Status Catalog::Impl::DeleteCollection(const CollectionRef& ref) {
     MutexLock lock(mutex_);
     OMICS_ASSIGN_OR_RETURN(entry, Find(ref));
   }
-  OMICS_RETURN_IF_ERROR(store_.Drop({entry->info.id}, {}, {}));
+  OMICS_RETURN_IF_ERROR(DropRows({entry->info.id}, {}, {}));
   {
     MutexLock lock(mutex_);
     RemoveLive(entry->info);

@@ -14,6 +14,9 @@
 namespace omics::index {
 namespace {
 
+// Some pages of 16 KiB for the catalog's write-ahead log, and what a file system takes beside them.
+constexpr off_t kReserveBytes = 1 << 20;
+
 std::string HolderOf(int fd) {
   std::array<char, 32> text{};
   const ssize_t bytes = ::pread(fd, text.data(), text.size(), 0);
@@ -56,6 +59,16 @@ absl::Status RefuseChromaStore(const DataDir& dir) {
                         root, " holds a Chroma store that has not been imported; import it with: vectorctl import ",
                         root, " --data-dir ", root)),
                     "CHROMA_STORE");
+}
+
+void MakeReserve(const DataDir& dir) {
+  const FileDescriptor fd(::open(dir.reserve_file().c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640));
+  if (fd.get() < 0 || ::posix_fallocate(fd.get(), 0, kReserveBytes) != 0) ReleaseReserve(dir);
+}
+
+void ReleaseReserve(const DataDir& dir) {
+  std::error_code ignored;
+  std::filesystem::remove(dir.reserve_file(), ignored);
 }
 
 }  // namespace omics::index

@@ -1,6 +1,6 @@
 #include "index/catalog.h"
 
-#include <sys/wait.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <fstream>
@@ -210,6 +210,54 @@ TEST_F(CatalogTest, ASecondProcessIsRefusedAndToldThePid) {
   options.data_dir = dir_.path();
   EXPECT_THAT(Catalog::Open(options), HasReason(absl::StatusCode::kFailedPrecondition, "DATA_DIR_LOCKED"));
   EXPECT_THAT(Catalog::Open(options), HasCode(absl::StatusCode::kFailedPrecondition, std::to_string(::getpid())));
+}
+
+// A small tmpfs, which takes root to mount.
+class FullDiskTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (::mount("tmpfs", dir_.path().c_str(), "tmpfs", 0, "size=8m") != 0) GTEST_SKIP() << "cannot mount a tmpfs here";
+    mounted_ = true;
+  }
+  void TearDown() override {
+    if (mounted_) ::umount2(dir_.path().c_str(), MNT_DETACH);
+  }
+  TempDir dir_;
+  bool mounted_ = false;
+};
+
+TEST_F(FullDiskTest, ReadsGoOnAndDroppingACollectionGivesTheDiskBack) {
+  CatalogOptions options;
+  options.data_dir = dir_.path();
+  auto opened = Catalog::Open(options);
+  ASSERT_OK(opened);
+  const std::unique_ptr<Catalog> catalog = *std::move(opened);
+  for (const char* name : {"full", "other"}) {
+    CollectionSpec spec;
+    spec.name = name;
+    ASSERT_OK(catalog->CreateCollection(spec, false, nullptr));
+  }
+  auto full = catalog->OpenCollection({.name = "full"});
+  auto other = catalog->OpenCollection({.name = "other"});
+  ASSERT_OK(full);
+  ASSERT_OK(other);
+  const auto record = [](int i) {
+    return RecordChange{.id = std::to_string(i), .embedding = std::vector<float>(4096, 1)};
+  };
+  ASSERT_OK((*other)->Write(WriteMode::kInsert, {record(0)}, kNoDeadline));
+  int acknowledged = 0;
+  absl::Status status = absl::OkStatus();
+  while (status.ok() && acknowledged < 10'000) {
+    status = (*full)->Write(WriteMode::kInsert, {record(acknowledged)}, kNoDeadline).status();
+    if (status.ok()) ++acknowledged;
+  }
+  EXPECT_THAT(status, HasReason(absl::StatusCode::kResourceExhausted, "DISK_FULL"));
+  EXPECT_EQ((*full)->Count(), acknowledged);
+  EXPECT_EQ((*full)->Get({}, kNoDeadline)->records.size(), static_cast<std::size_t>(acknowledged));
+  full->reset();
+  ASSERT_OK(catalog->DeleteCollection({.name = "full"}));
+  EXPECT_OK((*other)->Write(WriteMode::kInsert, {record(1)}, kNoDeadline));
+  EXPECT_EQ((*other)->Count(), 2);
 }
 
 TEST(CatalogOpenTest, AChromaStoreIsNotTakenForADataDirectory) {
