@@ -15,7 +15,7 @@ build_packages=(
   libarchive-dev libcurl4-openssl-dev libspdlog-dev prometheus-cpp-dev libxxhash-dev zlib1g-dev
 )
 test_packages=(
-  libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy clang
+  libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy clang libomp-dev
   python3 python3-venv python3-dev nodejs npm golang-go procps openssl
 )
 
