@@ -11,6 +11,7 @@
 #include <chrono>
 #include <filesystem>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -51,7 +52,10 @@ constexpr std::chrono::milliseconds kConnectionIdle = std::chrono::minutes(10);
 constexpr std::chrono::milliseconds kClientPingInterval = std::chrono::seconds(9);
 constexpr std::chrono::milliseconds kServerPingInterval = std::chrono::minutes(1);
 constexpr std::chrono::milliseconds kServerPingTimeout = std::chrono::seconds(20);
-// What is left after draining (health watches, mostly) gets this to finish before it is cancelled.
+// After draining, calls are turned away by the guard for this long before gRPC's own shutdown begins: that one ends a
+// call that arrives meanwhile with a bare CANCELLED, which no client takes for "try again elsewhere".
+constexpr std::chrono::milliseconds kTurnAway{500};
+// What is left then (health watches, mostly) gets this to finish before it is cancelled.
 constexpr std::chrono::milliseconds kCancelAfter{500};
 
 // gRPC's own reports go to our log, below what anyone sees by default.
@@ -261,6 +265,7 @@ void Server::Stop() {
   const int left =
       parts_->guard.Drain(std::chrono::steady_clock::now() + std::chrono::seconds(parts_->options.drain_seconds));
   if (left > 0) LogWarning(absl::StrCat("cancelling ", left, " calls that did not end in time"));
+  std::this_thread::sleep_for(kTurnAway);
   parts_->grpc->Shutdown(std::chrono::system_clock::now() + kCancelAfter);
   LogInfo("stopped");
 }
