@@ -2,6 +2,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "gateway/chroma_collection_json.h"
+#include "gateway/chroma_configuration.h"
 #include "gateway/chroma_handlers.h"
 #include "gateway/chroma_shape.h"
 #include "gateway/json_writer.h"

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "gateway/chroma_body.h"
 #include "gateway/json_writer.h"
 
 namespace omics::gateway {

@@ -7,8 +7,8 @@
 //   PERMISSION_DENIED          403 AuthorizationError               403 AuthError
 //   COLLECTION_NOT_FOUND       400 InvalidCollection                404 NotFoundError
 //   TENANT/DATABASE_NOT_FOUND  404 NotFoundError                    404 NotFoundError
-//   …_EXISTS                   409 UniqueConstraintError            409 ChromaError (python-httpx:
-//   UniqueConstraintError) DIMENSION_MISMATCH         400 InvalidDimension                 400 InvalidArgumentError
+//   …_EXISTS                   409 UniqueConstraintError            409 ChromaError; Python 0.x as v1
+//   DIMENSION_MISMATCH         400 InvalidDimension                 400 InvalidArgumentError
 //   JSON_SYNTAX                400 InvalidArgumentError             400 InvalidArgumentError
 //   JSON_SHAPE                 422 InvalidArgumentError             422 ChromaError
 //   NOT_A_UUID                 400 InvalidUUID                      400 InvalidArgumentError
@@ -31,7 +31,6 @@
 #include <string_view>
 
 #include "absl/status/status.h"
-#include "gateway/chroma_json.h"
 #include "gateway/http.h"
 
 namespace omics::gateway {

@@ -3,8 +3,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "gateway/chroma_body.h"
 #include "gateway/chroma_handlers.h"
+#include "gateway/chroma_read_json.h"
 #include "gateway/chroma_shape.h"
+#include "gateway/chroma_write_json.h"
 #include "gateway/json_writer.h"
 
 namespace omics::gateway {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "gateway/chroma_configuration.h"
 #include "gateway/json_writer.h"
 
 namespace omics::gateway {

@@ -16,7 +16,7 @@
 #include <string>
 #include <vector>
 
-#include "gateway/chroma_json.h"
+#include "gateway/chroma_read_json.h"
 #include "gateway/http.h"
 
 namespace omics::gateway {

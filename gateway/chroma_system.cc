@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/uuid.h"
+#include "gateway/chroma_collection_json.h"
 #include "gateway/chroma_handlers.h"
 #include "gateway/json_writer.h"
 

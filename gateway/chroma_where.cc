@@ -1,6 +1,11 @@
-#include <vector>
+#include "gateway/chroma_where.h"
 
-#include "gateway/json_reader.h"
+#include <string_view>
+
+#include "absl/strings/str_cat.h"
+#include "base/status.h"
+#include "gateway/chroma_body.h"
+#include "gateway/chroma_metadata_json.h"
 
 namespace omics::gateway::json {
 namespace {
@@ -31,28 +36,18 @@ struct Budget {
   }
 };
 
-absl::Status ReadScalar(od::value value, pb::MetadataValue& out) {
+absl::Status ReadOperand(od::value value, pb::MetadataValue& out) {
   od::json_type type;
   OMICS_RETURN_IF_ERROR(ReadType(value, "where", type));
-  if (type == od::json_type::string) return ReadString(value, "where", *out.mutable_string_value());
-  if (type == od::json_type::boolean) {
-    bool truth;
-    OMICS_RETURN_IF_ERROR(ReadBool(value, "where", truth));
-    out.set_bool_value(truth);
-    return absl::OkStatus();
-  }
-  if (type != od::json_type::number) return InvalidWhere("a value must be a string, a number or a boolean");
-  Number number;
-  OMICS_RETURN_IF_ERROR(ReadNumber(value, "where", number));
-  number.is_int ? out.set_int_value(number.int_value) : out.set_double_value(number.double_value);
-  return absl::OkStatus();
+  if (!IsScalar(type)) return InvalidWhere("a value must be a string, a number or a boolean");
+  return ReadScalar(value, "where", type, out);
 }
 
-absl::Status ReadScalarList(od::value value, pb::MetadataFilter& out) {
+absl::Status ReadOperandList(od::value value, pb::MetadataFilter& out) {
   od::array array;
   if (value.get_array().get(array)) return InvalidWhere("$in and $nin take a list");
   OMICS_RETURN_IF_ERROR(ForElements(array, "where", [&](od::value element) -> absl::Status {
-    OMICS_RETURN_IF_ERROR(ReadScalar(element, *out.add_values()));
+    OMICS_RETURN_IF_ERROR(ReadOperand(element, *out.add_values()));
     if (out.values(0).kind_case() != out.values(out.values_size() - 1).kind_case()) {
       return InvalidWhere("the values of $in and $nin must be of one type");
     }
@@ -84,9 +79,9 @@ absl::Status ReadComparison(std::string_view name, od::value operand, pb::Metada
   out.set_operator_(op);
   if (op == pb::MetadataFilter::OPERATOR_UNSPECIFIED) return InvalidWhere("unknown operator");
   if (op == pb::MetadataFilter::OPERATOR_IN || op == pb::MetadataFilter::OPERATOR_NOT_IN) {
-    return ReadScalarList(operand, out);
+    return ReadOperandList(operand, out);
   }
-  OMICS_RETURN_IF_ERROR(ReadScalar(operand, *out.add_values()));
+  OMICS_RETURN_IF_ERROR(ReadOperand(operand, *out.add_values()));
   const auto kind = out.values(0).kind_case();
   if (IsOrder(op) && kind != pb::MetadataValue::kIntValue && kind != pb::MetadataValue::kDoubleValue) {
     return InvalidWhere("$gt, $gte, $lt and $lte take a number");
@@ -101,7 +96,7 @@ absl::Status ReadCondition(std::string_view key, od::value value, pb::MetadataFi
   OMICS_RETURN_IF_ERROR(ReadType(value, "where", type));
   if (type != od::json_type::object) {
     out.set_operator_(pb::MetadataFilter::OPERATOR_EQUAL);
-    return ReadScalar(value, *out.add_values());
+    return ReadOperand(value, *out.add_values());
   }
   od::object object;
   if (value.get_object().get(object)) return NotA(od::json_type::object, value, "where");

@@ -21,6 +21,15 @@ enum class Client {
   kNode,            // "node": JavaScript 1.x and 3.x
 };
 
+// Whose words a body is in: some are read differently by API version and client.
+struct Dialect {
+  Api api = Api::kV2;
+  Client client = Client::kOther;
+
+  // 0.x semantics: Python up to 0.6 and everything that speaks v1.
+  bool legacy() const { return api == Api::kV1 || client == Client::kPythonHttpx; }
+};
+
 Client ClientFromUserAgent(std::string_view user_agent);
 
 // What the request line and the fields say. Taken once, before the body is read: nothing that comes later (a chunked

@@ -1,5 +1,5 @@
-// The one place that includes simdjson, for the chroma_json*.cc files only: on-demand reading with every error as a
-// status. Values must be read in their order, each once.
+// The one place that includes simdjson, for the files that read JSON only: on-demand reading with every error as a
+// status, with the reasons of chroma_body.h. Values must be read in their order, each once.
 #pragma once
 
 // Errors as values only: a conversion that would throw does not compile.
@@ -13,7 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
-#include "gateway/chroma_json.h"
+#include "gateway/chroma_body.h"
 
 namespace omics::gateway::json {
 
@@ -31,6 +31,10 @@ inline absl::Status Shape(std::string_view what) {
   return WithReason(absl::InvalidArgumentError(
                         absl::StrCat("Failed to deserialize the JSON body into the target type: ", ToAbsl(what))),
                     kReasonJsonShape);
+}
+
+inline absl::Status Missing(std::string_view field) {
+  return Shape(absl::StrCat("missing field `", ToAbsl(field), "`"));
 }
 
 inline absl::Status FromError(simdjson::error_code error, std::string_view what) {
@@ -118,9 +122,5 @@ absl::Status ReadObject(std::string& body, Fn&& fn) {
   }
   return absl::OkStatus();
 }
-
-// `where` and `where_document`. Sets `present` unless the value is null, or {} where that means nothing (v1).
-absl::Status ReadWhere(od::value value, Dialect dialect, pb::Filter& out, bool& present);
-absl::Status ReadWhereDocument(od::value value, Dialect dialect, pb::Filter& out, bool& present);
 
 }  // namespace omics::gateway::json

@@ -34,7 +34,7 @@ omics::gateway::ServerOptions ServerOptionsFrom(const omics::gateway::Options& o
   server.tls_certificate = options.tls_certificate;
   server.tls_key = options.tls_key;
   server.threads = options.threads > 0 ? static_cast<int>(options.threads) : omics::DetectResources().threads;
-  server.body_bytes_max = static_cast<std::uint64_t>(options.body_bytes_max);
+  server.session.body_bytes_max = static_cast<std::uint64_t>(options.body_bytes_max);
   return server;
 }
 

@@ -233,6 +233,14 @@ absl::Status Router::Authorize(const RequestHead& head, Admission& admission) co
                     "ROLE_TOO_LOW");
 }
 
+absl::Status Router::CheckOrigin(const RequestHead& head, const Admission& admission) const {
+  const bool foreign = !head.origin.empty() && AllowedOrigin(head.origin).empty();
+  // Without a token means that none was required: the route is authorized already.
+  if (!foreign || head.method == "GET" || !admission.token.empty()) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      "web pages of this origin may not call without a token: add the origin to --cors-allow-origins, or set a token");
+}
+
 std::variant<Router::Admission, Response> Router::Admit(const RequestHead& head) {
   Admission admission;
   admission.started = std::chrono::steady_clock::now();
@@ -250,6 +258,7 @@ std::variant<Router::Admission, Response> Router::Admit(const RequestHead& head)
   admission.parameters = std::move(match.parameters);
   admission.dialect = {match.route->api, ClientFromUserAgent(head.user_agent)};
   if (const absl::Status status = Authorize(head, admission); !status.ok()) return Refuse(admission, status);
+  if (const absl::Status status = CheckOrigin(head, admission); !status.ok()) return Refuse(admission, status);
   if (!ParseQuery(target.substr(std::min(question + 1, target.size())), admission.query)) {
     return Refuse(admission, absl::InvalidArgumentError("Failed to deserialize query string"));
   }

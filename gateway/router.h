@@ -1,5 +1,9 @@
 // The table of routes, and what happens to a request before and after its handler: matching, authentication, role,
-// media type, CORS, deadlines, errors, metrics.
+// foreign web pages, media type, CORS, deadlines, errors, metrics.
+//
+// Where no token is required (--insecure-no-auth), the caller's own browser is let in as well, with whatever page it
+// shows: a request with a method other than GET whose Origin is not among the allowed ones is then refused. With tokens
+// there is no need: a page does not know them.
 #pragma once
 
 #include <atomic>
@@ -16,7 +20,6 @@
 #include "base/metrics.h"
 #include "base/tokens.h"
 #include "gateway/chroma_errors.h"
-#include "gateway/chroma_json.h"
 #include "gateway/http.h"
 #include "gateway/vector_client.h"
 
@@ -106,6 +109,7 @@ class Router {
  private:
   absl::StatusOr<Principal> Authenticate(const RequestHead& head, std::string& token) const;
   absl::Status Authorize(const RequestHead& head, Admission& admission) const;
+  absl::Status CheckOrigin(const RequestHead& head, const Admission& admission) const;
   Response Preflight(const RequestHead& head) const;
   void Count(const Route& route, const Response& response, std::chrono::steady_clock::time_point started);
 

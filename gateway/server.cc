@@ -64,9 +64,7 @@ absl::Status LoadTls(const ServerOptions& options, asio::ssl::context& context) 
 
 struct Server::Impl {
   Impl(Router& router_in, ServerOptions options_in)
-      : router(router_in),
-        options(std::move(options_in)),
-        shared{router, {options.body_bytes_max, options.in_flight_bytes_max}} {}
+      : router(router_in), options(std::move(options_in)), shared{router, options.session} {}
 
   absl::Status Listen();
   asio::awaitable<void> Accept();

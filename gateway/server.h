@@ -2,12 +2,12 @@
 #pragma once
 
 #include <chrono>
-#include <cstdint>
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "gateway/router.h"
+#include "gateway/session_options.h"
 
 namespace omics::gateway {
 
@@ -19,9 +19,8 @@ struct ServerOptions {
   std::string tls_certificate;             // PEM files; both or none
   std::string tls_key;
   int threads = 1;
-  std::uint64_t body_bytes_max = std::uint64_t{128} << 20;
   int connections_max = kConnectionsMax;
-  std::int64_t in_flight_bytes_max = std::int64_t{256} << 20;
+  SessionOptions session;
 };
 
 // Thread safety: Start() and Stop() once each, from one thread.

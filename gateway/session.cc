@@ -3,6 +3,7 @@
 #include <array>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -11,6 +12,7 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/ssl/ssl_stream.hpp>
+#include <chrono>
 #include <ctime>
 #include <optional>
 #include <type_traits>
@@ -123,7 +125,10 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
  public:
   template <typename... Arguments>
   explicit Connection(SessionShared& shared, Arguments&&... arguments)
-      : shared_(shared), stream_(std::forward<Arguments>(arguments)...), buffer_(kReadBufferBytes) {}
+      : shared_(shared),
+        stream_(std::forward<Arguments>(arguments)...),
+        read_timer_(Lowest().get_executor()),
+        buffer_(kReadBufferBytes) {}
 
   asio::awaitable<void> Run() override {
     const auto self = this->shared_from_this();
@@ -157,9 +162,29 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
  private:
   beast::tcp_stream& Lowest() { return beast::get_lowest_layer(stream_); }
 
+  // What is read from now on ends with late_ after `timeout`. The stream's own timer would close the socket, and no 408
+  // could be sent; it stands behind, for a read that escapes the cancellation because it is just between two steps.
+  void LimitReads(std::chrono::milliseconds timeout) {
+    late_ = false;
+    Lowest().expires_after(timeout + kLingerTimeout);
+    read_timer_.expires_after(timeout);
+    read_timer_.async_wait([weak = this->weak_from_this()](const error_code& error) {
+      const auto self = weak.lock();
+      // Whoever set another time while this call was on its way does not mean this one.
+      if (error || self == nullptr || std::chrono::steady_clock::now() < self->read_timer_.expiry()) return;
+      self->late_ = true;
+      self->Lowest().cancel();
+    });
+  }
+
+  void EndReadLimit() {
+    read_timer_.expires_at(std::chrono::steady_clock::time_point::max());
+    Lowest().expires_never();
+  }
+
   asio::awaitable<bool> Handshake() {
     if constexpr (kIsTls<Stream>) {
-      Lowest().expires_after(kHeadTimeout);
+      Lowest().expires_after(shared_.options.head_timeout);
       const auto [error] = co_await stream_.async_handshake(asio::ssl::stream_base::server, kAwait);
       co_return !error;
     }
@@ -173,16 +198,16 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
   // Reads until the buffer holds a whole head; its length, 0 if the connection ended, or a refusal.
   asio::awaitable<std::variant<std::size_t, Response>> ReadHead() {
     idle_ = buffer_.size() == 0;
-    Lowest().expires_after(idle_ && served_ ? kIdleTimeout : kHeadTimeout);
+    LimitReads(idle_ && served_ ? shared_.options.idle_timeout : shared_.options.head_timeout);
     while (true) {
       const std::size_t end = Buffered().find("\r\n\r\n");
       if (end != std::string_view::npos) break;
       if (buffer_.size() > kHeaderBytesMax) co_return PlainError(431, "the request's header is longer than 16 KiB");
       const auto [error, bytes] = co_await stream_.async_read_some(buffer_.prepare(kHeaderBytesMax), kAwait);
-      if (error == beast::error::timeout && buffer_.size() > 0) co_return PlainError(408, "the header came too slowly");
-      if (error || (idle_ && draining_)) co_return std::size_t{0};
+      if (late_ && buffer_.size() > 0) co_return PlainError(408, "the header came too slowly");
+      if (error || late_ || (idle_ && draining_)) co_return std::size_t{0};
       buffer_.commit(bytes);
-      if (std::exchange(idle_, false)) Lowest().expires_after(kHeadTimeout);
+      if (std::exchange(idle_, false)) LimitReads(shared_.options.head_timeout);
     }
     idle_ = false;
     co_return Buffered().find("\r\n\r\n") + 4;
@@ -232,7 +257,7 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
         co_return co_await Finish(BodyRefusal(admission, read), false, origin);
       }
     }
-    Lowest().expires_never();
+    EndReadLimit();
     const Response response = co_await shared_.router.Handle(std::move(admission), std::move(parser.get().body()));
     co_return co_await Finish(response, keep_alive, origin);
   }
@@ -248,7 +273,7 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
     const std::uint64_t bytes_max = shared_.options.body_bytes_max;
     if (check.content_length > bytes_max) co_return TooLarge(bytes_max);
     if (!in_flight.Fits(check.content_length)) co_return TooBusy();
-    Lowest().expires_after(kBodyTimeout);
+    LimitReads(shared_.options.body_timeout);
     if (check.expect_continue && buffer_.size() == 0) {
       constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
       const auto [error, bytes] =
@@ -265,6 +290,7 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
     std::uint64_t total = 0;
     while (!parser.is_done()) {
       const auto [error, bytes] = co_await http::async_read_some(stream_, buffer_, parser, kAwait);
+      if (late_) co_return absl::DeadlineExceededError("the body came too slowly");
       if (error) co_return BodyError(error, bytes_max);
       total += bytes;
       if (total > bytes_max + kFramingBytesMax) co_return TooLarge(bytes_max);
@@ -278,7 +304,6 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
 
   static absl::Status BodyError(const error_code& error, std::uint64_t bytes_max) {
     if (error == http::error::body_limit) return TooLarge(bytes_max);
-    if (error == beast::error::timeout) return absl::DeadlineExceededError("the body came too slowly");
     if (error.category() == make_error_code(http::error::bad_chunk).category() && error != http::error::end_of_stream &&
         error != http::error::partial_message) {
       return absl::InvalidArgumentError(absl::StrCat("malformed chunked body: ", error.message()));
@@ -289,10 +314,11 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
   // Writes the response. True if the connection may serve another request.
   asio::awaitable<bool> Finish(const Response& response, bool keep_alive, const std::string& origin) {
     served_ = true;
+    EndReadLimit();
     const bool keep = keep_alive && !response.close && !draining_;
     const std::string head = ResponseHead(response, keep, origin);
     const std::array<asio::const_buffer, 2> parts = {asio::buffer(head), asio::buffer(response.body)};
-    Lowest().expires_after(kWriteTimeout + std::chrono::seconds(response.body.size() >> 20));
+    Lowest().expires_after(shared_.options.write_timeout + std::chrono::seconds(response.body.size() >> 20));
     const auto [error, bytes] = co_await asio::async_write(stream_, parts, kAwait);
     if (error) co_return false;
     if (!keep) co_await Linger();
@@ -317,11 +343,13 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
 
   SessionShared& shared_;
   Stream stream_;
+  asio::steady_timer read_timer_;
   beast::flat_buffer buffer_;
   // All below only on the connection's strand.
   bool draining_ = false;
   bool idle_ = false;
   bool served_ = false;
+  bool late_ = false;
 };
 
 }  // namespace

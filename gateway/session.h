@@ -1,38 +1,27 @@
 // One connection: read a head, check it strictly, authenticate, read the body, answer, again. The only file beside
 // server.* that includes Beast.
 //
-// Every wait has a deadline: the next request of a kept connection kIdleTimeout (longer than the load balancer's 60 s,
-// or it would send into a closing connection), a head kHeadTimeout, a body kBodyTimeout, an answer kWriteTimeout and a
-// second more for each MiB. After any framing error, and after any refusal of a request whose body was not read, the
-// connection is closed: what follows on it could be anything.
+// Every wait has a deadline (session_options.h): a head or a body that comes too slowly is answered with 408,
+// everything else that is late ends the connection. After any framing error, and after any refusal of a request whose
+// body was not read, the connection is closed: what follows on it could be anything.
 #pragma once
 
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
-#include <chrono>
 #include <cstdint>
 #include <memory>
 
 #include "gateway/router.h"
+#include "gateway/session_options.h"
 
 namespace omics::gateway {
 
-inline constexpr std::chrono::seconds kIdleTimeout{75};
-inline constexpr std::chrono::seconds kHeadTimeout{10};
-inline constexpr std::chrono::seconds kBodyTimeout{60};
-inline constexpr std::chrono::seconds kWriteTimeout{60};
 // Framing of a chunked body (sizes, extensions, trailers) beyond the body itself.
 inline constexpr std::uint64_t kFramingBytesMax = 64 << 10;
 // Read buffer of a connection; also the longest chunk header or set of trailers.
 inline constexpr std::size_t kReadBufferBytes = 64 << 10;
-
-struct SessionOptions {
-  std::uint64_t body_bytes_max = std::uint64_t{128} << 20;
-  // Bodies of all connections together; more are refused with 503.
-  std::int64_t in_flight_bytes_max = std::int64_t{256} << 20;
-};
 
 // What all connections share. Must outlive them.
 struct SessionShared {

@@ -141,7 +141,7 @@ GOOD = [
     ("services/convert.cc", '#include "index/catalog.h"'),
     ("services/convert.cc", '#include "omics/vector/v1/records.pb.h"'),
     ("gateway/server.cc", "#include <boost/beast/http.hpp>"),
-    ("gateway/chroma_json.cc", "#include <simdjson.h>"),
+    ("gateway/json_reader.h", "#include <simdjson.h>"),
     ("tools/vectorctl.cc", '#include "index/catalog.h"'),
 ]
 

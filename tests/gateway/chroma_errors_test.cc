@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/status.h"
+#include "gateway/chroma_body.h"
 #include "tests/gateway/testing.h"
 
 namespace omics::gateway {

@@ -1,21 +1,18 @@
 // The gateway in front of the real vector-service, over a unix socket: what each generation of clients sends and reads.
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "tests/gateway/process.h"
 #include "tests/gateway/testing.h"
-
-extern char** environ;
+#include "tests/support/temp_dir.h"
 
 namespace omics::gateway::testing {
 namespace {
@@ -33,70 +30,33 @@ constexpr char kV2[] = "/api/v2/tenants/default_tenant/databases/default_databas
 // A vector-service process with a directory, a socket and tokens of its own.
 class ServiceProcess {
  public:
-  ServiceProcess() {
-    char name[] = "/tmp/gateway_test_XXXXXX";
-    directory_ = mkdtemp(name);
-    Start();
-  }
+  ServiceProcess() { Start(); }
   ~ServiceProcess() {
-    Stop();
-    std::filesystem::remove_all(directory_);
+    if (process_) Stop();
   }
 
-  std::string address() const { return absl::StrCat("unix:", directory_, "/socket"); }
+  std::string address() const { return "unix:" + Path("socket"); }
   static std::string Tokens() { return absl::StrCat("owner admin ", kToken, "\nreader read ", kReaderToken, "\n"); }
 
   void Start() {
-    const std::string tokens = directory_ + "/tokens";
-    std::filesystem::create_directories(directory_ + "/data");
-    FILE* file = std::fopen(tokens.c_str(), "w");
-    std::fputs(Tokens().c_str(), file);
-    std::fclose(file);
-    const std::vector<std::string> arguments = {VECTOR_SERVICE_BINARY, "--data-dir=" + directory_ + "/data",
-                                                "--grpc-address=",     "--grpc-unix-socket=" + directory_ + "/socket",
-                                                "--metrics-address=",  "--tokens-file=" + tokens,
-                                                "--log-format=json"};
-    std::vector<char*> argv;
-    for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
-    argv.push_back(nullptr);
-    int log[2];
-    ASSERT_EQ(pipe2(log, O_CLOEXEC), 0);
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, log[1], 2);
-    ASSERT_EQ(posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ), 0);
-    posix_spawn_file_actions_destroy(&actions);
-    close(log[1]);
-    log_ = log[0];
-    WaitForReady();
+    std::ofstream(Path("tokens")) << Tokens();
+    process_.emplace(std::vector<std::string>{
+        VECTOR_SERVICE_BINARY, "--data-dir=" + Path("data"), "--grpc-address=", "--grpc-unix-socket=" + Path("socket"),
+        "--metrics-address=", "--tokens-file=" + Path("tokens"), "--log-format=json"});
+    process_->WaitForLine("\"msg\":\"ready\"");
   }
 
   void Stop() {
-    if (pid_ == 0) return;
-    kill(pid_, SIGTERM);
-    int status = 0;
-    waitpid(std::exchange(pid_, 0), &status, 0);
-    close(log_);
-    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    process_->Signal(SIGTERM);
+    EXPECT_EQ(process_->Wait(), 0);
+    process_.reset();
   }
 
  private:
-  // Reads the log until the service says that it is ready.
-  void WaitForReady() {
-    std::string text;
-    char buffer[4096];
-    while (text.find("\"msg\":\"ready\"") == std::string::npos) {
-      pollfd readable{.fd = log_, .events = POLLIN, .revents = 0};
-      ASSERT_EQ(poll(&readable, 1, 20'000), 1) << "no word from the service: " << text;
-      const ssize_t got = read(log_, buffer, sizeof buffer);
-      ASSERT_GT(got, 0) << text;
-      text.append(buffer, static_cast<std::size_t>(got));
-    }
-  }
+  std::string Path(const char* name) const { return directory_.path() / name; }
 
-  std::string directory_;
-  pid_t pid_ = 0;
-  int log_ = -1;
+  TempDir directory_;
+  std::optional<Process> process_;
 };
 
 class ServiceTest : public ::testing::Test {

@@ -101,6 +101,15 @@ std::string OnRealRoute(std::string bytes) {
   return bytes;
 }
 
+// The route's path with a UUID for each of its parameters.
+std::string TargetOf(const Route& route) {
+  std::string target(route.pattern);
+  for (std::size_t brace; (brace = target.find('{')) != std::string::npos;) {
+    target.replace(brace, target.find('}') - brace + 1, kUuid);
+  }
+  return target;
+}
+
 std::string Exchange(const TestGateway& gateway, const std::string& bytes) {
   RawClient client(gateway.port());
   client.Send(bytes);
@@ -162,7 +171,7 @@ TEST(SessionTest, ExpectContinueIsAnsweredToAKnownCaller) {
 
 TEST(SessionTest, ABodyAboveTheLimitIs413BeforeItIsSent) {
   ServerOptions options;
-  options.body_bytes_max = 1024;
+  options.session.body_bytes_max = 1024;
   TestGateway gateway(kNoService, "", options);
   RawClient sized(gateway.port());
   sized.Send(
@@ -176,7 +185,7 @@ TEST(SessionTest, ABodyAboveTheLimitIs413BeforeItIsSent) {
 
 TEST(SessionTest, ChunkFramingBeyondTheAllowanceIsRefused) {
   ServerOptions options;
-  options.body_bytes_max = 64 << 10;
+  options.session.body_bytes_max = 64 << 10;
   TestGateway gateway(kNoService, "", options);
   RawClient client(gateway.port());
   std::string request = absl::StrCat("POST /api/v1/collections/", kUuid,
@@ -188,7 +197,7 @@ TEST(SessionTest, ChunkFramingBeyondTheAllowanceIsRefused) {
 
 TEST(SessionTest, TooManyBodyBytesInFlightAre503WithRetryAfter) {
   ServerOptions options;
-  options.in_flight_bytes_max = 1000;
+  options.session.in_flight_bytes_max = 1000;
   TestGateway gateway(kNoService, "", options);
   RawClient client(gateway.port());
   const Reply reply = client.Ask("POST", absl::StrCat("/api/v1/collections/", kUuid, "/get"), std::string(1001, ' '));
@@ -240,10 +249,7 @@ TEST(SessionTest, OpenRoutesNeedNoTokenAndAllOthersDo) {
   TestGateway gateway(kNoService, absl::StrCat("ci admin ", kToken, "\n"));
   RawClient client(gateway.port());
   for (const Route& route : Routes()) {
-    std::string target(route.pattern);
-    for (std::size_t brace; (brace = target.find('{')) != std::string::npos;) {
-      target.replace(brace, target.find('}') - brace + 1, kUuid);
-    }
+    const std::string target = TargetOf(route);
     const Reply reply = client.Ask(route.method, target);
     const int refused = route.api == Api::kV1 ? 401 : 403;
     if (route.access == Access::kOpen) {
@@ -307,6 +313,79 @@ TEST(SessionTest, BrowsersAreAnsweredOnlyFromAllowedOrigins) {
   // A page of another origin can send a form without asking first: its media type gives it away.
   client.Send("POST /api/v1/tenants HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n{}");
   EXPECT_EQ(client.ReadReply().status, 415);
+}
+
+TEST(SessionTest, AForeignPageMayChangeNothingWhereNoTokenIsRequired) {
+  TestGateway gateway(kNoService, "", {}, {{"https://allowed.example"}});
+  RawClient client(gateway.port());
+  for (const Route& route : Routes()) {
+    const std::string target = TargetOf(route);
+    for (const char* origin : {"Origin: https://foreign.example\r\n", "Origin: null\r\n"}) {
+      const Reply reply = client.Ask(route.method, target, "", origin);
+      EXPECT_EQ(reply.status == 403, route.method != "GET") << target << " " << reply.status;
+    }
+    for (const char* origin : {"", "Origin: https://allowed.example\r\n"}) {
+      EXPECT_NE(client.Ask(route.method, target, "", origin).status, 403) << target;
+    }
+  }
+  const Reply reset = client.Ask("POST", "/api/v2/reset", "", "Origin: https://foreign.example\r\n");
+  EXPECT_EQ(ErrorName(reset.body), "AuthError");
+  EXPECT_THAT(reset.body, HasSubstr("--cors-allow-origins"));
+}
+
+TEST(SessionTest, APageThatKnowsTheTokenIsACallerLikeAnyOther) {
+  TestGateway gateway(kNoService, absl::StrCat("ci admin ", kToken, "\n"));
+  RawClient client(gateway.port());
+  const std::string fields = absl::StrCat("Origin: https://foreign.example\r\nX-Chroma-Token: ", kToken, "\r\n");
+  EXPECT_EQ(client.Ask("POST", "/api/v2/reset", "", fields).status, 503);
+}
+
+TEST(SessionTest, AHeadThatComesTooSlowlyIs408) {
+  ServerOptions options;
+  options.session.head_timeout = std::chrono::milliseconds(500);
+  TestGateway gateway(kNoService, "", options);
+  RawClient slow(gateway.port());
+  RawClient silent(gateway.port());
+  slow.Send("GET /livez HTT");
+  const Reply reply = slow.ReadReply();
+  EXPECT_EQ(reply.status, 408);
+  EXPECT_THAT(reply.head, HasSubstr("Connection: close"));
+  EXPECT_TRUE(slow.Closed());
+  EXPECT_TRUE(silent.Closed());
+}
+
+TEST(SessionTest, ABodyThatComesTooSlowlyIs408) {
+  ServerOptions options;
+  options.session.body_timeout = std::chrono::milliseconds(100);
+  TestGateway gateway(kNoService, "", options);
+  RawClient client(gateway.port());
+  client.Send(
+      absl::StrCat("POST /api/v1/collections/", kUuid, "/get HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel"));
+  EXPECT_EQ(client.ReadReply().status, 408);
+  EXPECT_TRUE(client.Closed());
+}
+
+TEST(SessionTest, TheDeadlineOfOneReadDoesNotReachIntoTheNextRequest) {
+  ServerOptions options;
+  options.session.head_timeout = std::chrono::milliseconds(500);
+  options.session.body_timeout = std::chrono::milliseconds(500);
+  TestGateway gateway(kNoService, "", options);
+  RawClient client(gateway.port());
+  const std::string target = absl::StrCat("/api/v1/collections/", kUuid, "/get");
+  const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(1200);
+  while (std::chrono::steady_clock::now() < end) {
+    ASSERT_EQ(client.Ask("GET", "/livez").status, 200);
+    ASSERT_EQ(client.Ask("POST", target, "hello").status, 400);
+  }
+}
+
+TEST(SessionTest, AnIdleConnectionIsClosedWithoutAWord) {
+  ServerOptions options;
+  options.session.idle_timeout = std::chrono::milliseconds(100);
+  TestGateway gateway(kNoService, "", options);
+  RawClient client(gateway.port());
+  ASSERT_EQ(client.Ask("GET", "/livez").status, 200);
+  EXPECT_TRUE(client.Closed());
 }
 
 TEST(SessionTest, DrainingEndsIdleConnectionsAndRefusesNewOnes) {

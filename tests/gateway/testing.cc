@@ -69,6 +69,11 @@ std::string RawClient::ReadAll() {
   return all;
 }
 
+bool RawClient::Closed() {
+  char byte;
+  return pending_.empty() && recv(socket_, &byte, 1, 0) == 0;
+}
+
 Reply RawClient::ReadReply() {
   Reply reply;
   std::size_t head_end;

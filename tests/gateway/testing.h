@@ -57,6 +57,8 @@ class RawClient {
   void ShutdownSend();
   // All that comes until the other side closes.
   std::string ReadAll();
+  // True once the other side has closed; false if it sends something more, or nothing happens.
+  bool Closed();
   // One response by its Content-Length.
   Reply ReadReply();
   // Sends one request with Host and, where there is a body, JSON's content type and its length.
