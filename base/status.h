@@ -46,7 +46,9 @@ absl::Status ErrnoStatus(int error_number, std::string_view what);
 // Assigns the value of a StatusOr to `target`, or leaves the function with its status.
 #define OMICS_ASSIGN_OR_RETURN(target, expression) \
   OMICS_ASSIGN_OR_RETURN_INNER(OMICS_CONCAT(omics_status_or_, __LINE__), target, expression)
+// NOLINTBEGIN(bugprone-macro-parentheses): `target` may be a declaration
 #define OMICS_ASSIGN_OR_RETURN_INNER(holder, target, expression) \
   auto holder = (expression);                                    \
   if (!holder.ok()) return std::move(holder).status();           \
   target = *std::move(holder)
+// NOLINTEND(bugprone-macro-parentheses)

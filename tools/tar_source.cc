@@ -80,7 +80,10 @@ std::string HeaderOf(const Member& member) {
   return bytes;
 }
 
-std::int64_t Padding(std::int64_t size) { return (kBlock - size % kBlock) % kBlock; }
+std::int64_t Padding(std::int64_t size) {
+  constexpr auto kSize = static_cast<std::int64_t>(kBlock);
+  return (kSize - size % kSize) % kSize;
+}
 
 // A file that is read once, front to back.
 class InputFile {
@@ -154,8 +157,9 @@ class FileSource final : public ArchiveSource {
 class TarSource final : public ArchiveSource {
  public:
   explicit TarSource(std::vector<Member> members) : members_(std::move(members)) {
-    for (const Member& member : members_) bytes_total_ += kBlock + member.size + Padding(member.size);
-    bytes_total_ += 2 * kBlock;
+    for (const Member& member : members_)
+      bytes_total_ += static_cast<std::int64_t>(kBlock) + member.size + Padding(member.size);
+    bytes_total_ += 2 * static_cast<std::int64_t>(kBlock);
   }
 
   std::int64_t bytes_total() const override { return bytes_total_; }

@@ -54,7 +54,7 @@ class VectorReplay {
   VectorReplay(const ChromaContainsFn& contains, bool unknown_index, std::int64_t records_max)
       : contains_(contains), unknown_index_(unknown_index), records_max_(records_max) {}
 
-  absl::Status Apply(LogRow row) {
+  absl::Status Apply(const LogRow& row) {
     auto known = changes_.find(row.id);
     bool present = false;
     if (known != changes_.end()) {
@@ -91,7 +91,7 @@ class RecordReplay {
   RecordReplay(const ChromaContainsFn& contains, std::int64_t records_max)
       : contains_(contains), records_max_(records_max) {}
 
-  absl::Status Apply(LogRow row) {
+  absl::Status Apply(const LogRow& row) {
     const auto known = changes_.by_id.find(row.id);
     bool present = known != changes_.by_id.end() && known->second.live;
     if (known == changes_.by_id.end()) {

@@ -411,17 +411,17 @@ absl::Status CollectionImpl::Build(bool everything) {
   if (!input.rows.empty()) segment = WriteSegment(directory_, input.spec, input.rows);
   building_ = false;
   OMICS_RETURN_IF_ERROR(segment.status());
-  Install(input, *std::move(segment));
+  Install(input, *segment);
   return absl::OkStatus();
 }
 
-void CollectionImpl::Install(const BuildInput& input, std::shared_ptr<const Segment> segment) {
+void CollectionImpl::Install(const BuildInput& input, const std::shared_ptr<const Segment>& segment) {
   std::vector<const RowSource*> sources;
   for (const SnapshotPart& part : input.parts) sources.push_back(part.source.get());
   {
     MutexLock lock(write_mutex_);
     SnapshotEdit edit(*snapshot_.Load());
-    edit.Replace(sources, input.rows, std::move(segment));
+    edit.Replace(sources, input.rows, segment);
     snapshot_.Store(edit.Finish());
     for (const SnapshotPart& part : input.parts) {
       if (!part.segment) backlog_bytes_ -= static_cast<const Tail&>(*part.source).bytes();

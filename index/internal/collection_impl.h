@@ -91,7 +91,7 @@ class CollectionImpl : public Collection, public BuildTarget, public std::enable
 
   BuildInput ChooseInput(bool everything);
   absl::Status Build(bool everything);
-  void Install(const BuildInput& input, std::shared_ptr<const Segment> segment);
+  void Install(const BuildInput& input, const std::shared_ptr<const Segment>& segment);
 
   absl::Status CheckQuery(const QuerySpec& spec, int dimension) const;
   int EffectiveEf(int ef, int k) const;

@@ -117,7 +117,7 @@ void SnapshotEdit::AddPart(SnapshotPart part) {
 void SnapshotEdit::GrowLastPart(std::int64_t rows) { next_.parts.back().rows = rows; }
 
 void SnapshotEdit::Replace(std::span<const RowSource* const> sources, const std::vector<SegmentRow>& rows,
-                           std::shared_ptr<const Segment> segment) {
+                           const std::shared_ptr<const Segment>& segment) {
   const auto replaced = [&](const SnapshotPart& part) {
     return std::find(sources.begin(), sources.end(), part.source.get()) != sources.end();
   };

@@ -63,7 +63,7 @@ class SnapshotEdit {
   // Puts the segment written from `rows` in the place of the parts whose sources they came from; rows deleted since
   // then are deleted in it. `segment` is null where no row was left.
   void Replace(std::span<const RowSource* const> sources, const std::vector<SegmentRow>& rows,
-               std::shared_ptr<const Segment> segment);
+               const std::shared_ptr<const Segment>& segment);
   void SetDimension(int dimension) { next_.dimension = dimension; }
   void SetSequence(std::int64_t sequence) { next_.sequence = sequence; }
 
