@@ -13,6 +13,9 @@
 namespace omics::index {
 namespace {
 
+// One crowded row in ten, and the graph is not walked: below, the heaps of copies are few enough to be walked around.
+constexpr std::uint64_t kCrowdedShare = 10;
+
 absl::Status Damaged(const char* what) { return absl::DataLossError(absl::StrCat("its ", what, " is damaged")); }
 
 bool InFile(const SectionRange& section, std::uint64_t file_bytes) {
@@ -110,6 +113,7 @@ class SegmentReader {
     segment.identities_ = Section<RowIdentity>(segment, kIdentities);
     segment.payload_offsets_ = Section<std::uint64_t>(segment, kPayloadOffsets);
     segment.payloads_ = Section<char>(segment, kPayloads);
+    segment.walkable_ = header_.crowded_rows * kCrowdedShare <= header_.rows;
     segment.graph_.m = static_cast<int>(header_.m);
     segment.graph_.entry_point = header_.entry_point;
     segment.graph_.max_level = header_.max_level;

@@ -31,6 +31,9 @@ class Segment : public RowSource {
   std::int64_t rows() const { return static_cast<std::int64_t>(identities_.size()); }
   std::int64_t bytes() const { return static_cast<std::int64_t>(file_.size()); }
   const HnswGraphView& graph() const { return graph_; }
+  // False where exact copies of vectors abound: HNSW fills a copy's links with its copies, so that a walk does not get
+  // from one heap of copies to the next. Such a segment is scanned.
+  bool walkable() const { return walkable_; }
   // Sorted by position, no position twice.
   std::span<const RowIdentity> identities() const { return identities_; }
 
@@ -56,6 +59,7 @@ class Segment : public RowSource {
   std::span<const std::uint64_t> payload_offsets_;  // rows + 1
   std::span<const char> payloads_;
   HnswGraphView graph_;
+  bool walkable_ = true;
 };
 
 // One row to write, where it is now.

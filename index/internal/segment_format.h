@@ -43,6 +43,7 @@ struct SegmentHeader {
   std::int32_t max_level = 0;
   std::uint64_t rows = 0;
   std::uint64_t file_bytes = 0;
+  std::uint64_t crowded_rows = 0;  // rows of which there are more exact copies than a row has links
   std::array<SectionRange, kSectionCount> sections;
   std::uint64_t checksums_hash = 0;  // XXH3-64 of the kChecksums section
   std::uint64_t header_hash = 0;     // XXH3-64 of all before it

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <unordered_map>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -67,7 +68,18 @@ class SegmentWriter {
       scales_.push_back(row.source->Scale(row.row));
     }
     End(kVectors);
+    CountCrowdedRows();
     return WriteSection(kScales, scales_);
+  }
+
+  void CountCrowdedRows() {
+    std::unordered_map<std::uint64_t, std::uint64_t> copies;  // by the hash of the vector's bytes
+    for (const SegmentRow& row : rows_) {
+      ++copies[XXH3_64bits(row.source->Vector(row.row), header_.dimension * sizeof(float))];
+    }
+    for (const auto& [hash, count] : copies) {
+      if (count > static_cast<std::uint64_t>(spec_.hnsw.m)) header_.crowded_rows += count;
+    }
   }
 
   absl::Status WriteIdentities() {

@@ -26,7 +26,8 @@ class Search {
     for (std::size_t i = 0; i < snapshot_.parts.size(); ++i) {
       const SnapshotPart& part = snapshot_.parts[i];
       const auto number = static_cast<std::int32_t>(i);
-      const bool walk = part.segment && !spec_.exact && !spec_.positions && part.live_rows() > spec_.ef;
+      const bool walk =
+          part.segment && part.segment->walkable() && !spec_.exact && !spec_.positions && part.live_rows() > spec_.ef;
       if (walk && Walk(part, number)) continue;
       if (const absl::Status scanned = Scan(part, number); !scanned.ok()) return scanned;
     }

@@ -314,6 +314,24 @@ TEST_F(CollectionTest, CompactPutsAllRowsIntoOneGraphWithoutDeletedOnes) {
   EXPECT_EQ(recall->samples, 50);
 }
 
+TEST_F(CollectionTest, HeapsOfCopiesDoNotHideOneAnother) {
+  constexpr int kHeaps = 40, kCopies = 100;
+  for (int heap = 0; heap < kHeaps; ++heap) {
+    std::vector<RecordChange> changes;
+    for (int copy = 0; copy < kCopies; ++copy) {
+      changes.push_back(
+          Change(std::to_string(heap) + "-" + std::to_string(copy), std::vector<float>(16, 1000.0f * heap)));
+    }
+    ASSERT_OK(collection_->Write(WriteMode::kInsert, changes, kNoDeadline));
+  }
+  ASSERT_OK(collection_->Compact(kNoDeadline));
+  for (int heap = 0; heap < kHeaps; ++heap) {
+    const std::vector<Hit> hits = QueryOne(std::vector<float>(16, 1000.0f * heap), 10);
+    ASSERT_EQ(hits.size(), 10u);
+    EXPECT_EQ(hits.back().distance, 0) << "heap " << heap;
+  }
+}
+
 // Writers of their own ids, readers, and the builder, all at once: what was acknowledged is there, in whole batches.
 TEST_F(CollectionTest, ConcurrentWritersReadersAndBuildsLoseNothing) {
   constexpr int kWriters = 4, kBatches = 40, kBatchRows = 5;
