@@ -73,6 +73,18 @@ Row MakeRow(RowIdentity identity, RecordChange& change, const std::optional<std:
   return row;
 }
 
+// Parameter 1 + c of `statement` is column c. The texts and the embedding are borrowed until the statement has run.
+void BindRecord(RowIdentity identity, const RecordChange& change, const std::optional<std::string>& metadata,
+                SqliteStatement& statement) {
+  statement.Bind(1 + kPosition, identity.position);
+  statement.Bind(1 + kSequence, identity.sequence);
+  statement.Bind(1 + kId, std::string_view(change.id));
+  statement.Bind(1 + kEmbedding, std::span<const float>(change.embedding));
+  statement.Bind(1 + kDocument, change.document);
+  statement.Bind(1 + kUri, change.uri);
+  statement.Bind(1 + kMetadata, metadata);
+}
+
 absl::StatusOr<Record> ReadRecord(const SqliteStatement& row, const Include& include) {
   Record record;
   record.id = row.Text(kId);
@@ -229,13 +241,7 @@ absl::Status RecordStore::Insert(RecordChange& change, AppliedWrite& applied) {
   }
   const RowIdentity identity = {state_.next_position, state_.sequence};
   const std::optional<std::string> metadata = StoredMetadata(change.metadata);
-  insert_.Bind(1 + kPosition, identity.position);
-  insert_.Bind(1 + kSequence, identity.sequence);
-  insert_.Bind(1 + kId, std::string_view(change.id));
-  insert_.Bind(1 + kEmbedding, std::span<const float>(change.embedding));
-  insert_.Bind(1 + kDocument, change.document);
-  insert_.Bind(1 + kUri, change.uri);
-  insert_.Bind(1 + kMetadata, metadata);
+  BindRecord(identity, change, metadata, insert_);
   OMICS_RETURN_IF_ERROR(insert_.Run());
   if (connection_.Changes() == 0) {
     ++applied.result.skipped;
@@ -262,13 +268,7 @@ absl::Status RecordStore::Change(WriteMode mode, RecordChange& change, AppliedWr
   OMICS_RETURN_IF_ERROR(merged);
   const RowIdentity added = {removed.position, state_.sequence};
   const std::optional<std::string> metadata = StoredMetadata(change.metadata);
-  update_.Bind(1 + kPosition, added.position);
-  update_.Bind(1 + kSequence, added.sequence);
-  update_.Bind(1 + kId, std::string_view(change.id));
-  update_.Bind(1 + kEmbedding, std::span<const float>(change.embedding));
-  update_.Bind(1 + kDocument, change.document);
-  update_.Bind(1 + kUri, change.uri);
-  update_.Bind(1 + kMetadata, metadata);
+  BindRecord(added, change, metadata, update_);
   OMICS_RETURN_IF_ERROR(update_.Run());
   ++applied.result.updated;
   applied.effects.push_back({removed, MakeRow(added, change, metadata)});
