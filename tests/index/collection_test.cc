@@ -225,7 +225,6 @@ class HistoryTest : public CollectionTest, public testing::WithParamInterface<Me
     for (std::uint64_t n = 1 + rng_() % 30; n > 0; --n) changes.push_back(Change(RandomId(), RandomVector()));
     const auto mode = static_cast<WriteMode>(rng_() % 3);
     ASSERT_OK(collection_->Write(mode, changes, kNoDeadline));
-    std::set<std::string> seen;
     for (const RecordChange& change : changes) {
       const bool exists = model_.contains(change.id);
       if (mode == WriteMode::kInsert && exists) continue;
