@@ -41,7 +41,6 @@ constexpr ReasonRow kByReason[] = {
     {kReasonNotAUuid, {400, "InvalidUUID", "InvalidArgumentError"}},
     {kReasonBodyTooLarge, {413, "InvalidArgumentError", "ChromaError"}},
     {kReasonMediaType, {415, "InvalidArgumentError", "ChromaError"}},
-    {"FILTER_UNSUPPORTED", {501, "NotImplementedError", "ChromaError"}},
     {"RESET_DISABLED", kForbidden},
     {"DISK_FULL", {507, "InternalError", "InternalError"}},
 };
@@ -79,15 +78,21 @@ Verdict ByCode(absl::StatusCode code) {
   }
 }
 
+// Refusals of a caller are named by API version (0.4 knew AuthorizationError, v2 came with AuthError); everything else
+// by what the client knows.
+bool OldWords(const absl::Status& status, Dialect dialect) {
+  const bool refusal = absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status);
+  return refusal ? dialect.api == Api::kV1 : dialect.legacy();
+}
+
 Verdict Judge(const absl::Status& status, std::string_view reason, Dialect dialect, const ErrorSubject& subject) {
   Verdict verdict = ByCode(status.code());
   for (const ReasonRow& row : kByReason) {
     if (row.reason == reason) verdict = row.verdict;
   }
-  if (dialect.api == Api::kV1 && verdict.v1_http != 0) verdict.http = verdict.v1_http;
-  if (verdict.http == 409 && dialect.client == Client::kPythonHttpx) verdict.v2_name = "UniqueConstraintError";
+  if (OldWords(status, dialect) && verdict.v1_http != 0) verdict.http = verdict.v1_http;
   const bool no_home = reason == "DATABASE_NOT_FOUND" || reason == "TENANT_NOT_FOUND";
-  if (no_home && subject.creates && dialect.api == Api::kV2) return kInvalid;
+  if (no_home && subject.creates && !dialect.legacy()) return kInvalid;
   return verdict;
 }
 
@@ -137,7 +142,7 @@ std::string MessageFor(const absl::Status& status, std::string_view reason, bool
 Response ErrorResponse(const absl::Status& status, Dialect dialect, const ErrorSubject& subject) {
   const std::string reason = Reason(status);
   const Verdict verdict = Judge(status, reason, dialect, subject);
-  const bool v1 = dialect.api == Api::kV1;
+  const bool v1 = OldWords(status, dialect);
   const std::string message =
       verdict.http == 500 ? "internal error; the server's log has the cause" : MessageFor(status, reason, v1, subject);
   Response response = ErrorBody(verdict.http, v1 ? verdict.v1_name : verdict.v2_name, message, dialect);

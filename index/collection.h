@@ -11,6 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
+#include "index/filter.h"
 #include "index/record.h"
 
 namespace omics::index {
@@ -45,6 +46,12 @@ struct WriteResult {
   std::int64_t sequence_number = 0;  // of this change
 };
 
+// The records to delete: those of `ids` that match `filter`. At least one of the two says something.
+struct DeleteSpec {
+  std::vector<std::string> ids;  // empty means all
+  std::optional<Filter> filter;  // absent matches all
+};
+
 struct DeleteResult {
   std::int64_t deleted = 0;
   std::int64_t sequence_number = 0;
@@ -60,6 +67,7 @@ struct Include {
 
 struct GetSpec {
   std::vector<std::string> ids;  // only these; empty means all
+  std::optional<Filter> filter;  // only those that match
   Include include;
   std::int64_t offset = 0;      // records to skip; ignored when `after` is set
   std::int64_t limit = 10'000;  // at most this many
@@ -84,6 +92,7 @@ struct QuerySpec {
   int ef = 0;                               // 0 means the collection's own
   bool exact = false;
   std::vector<std::string> ids;  // candidates; empty means all
+  std::optional<Filter> filter;  // only those that match
   Include include;
 };
 
@@ -127,12 +136,15 @@ class Collection {
   // reason DISK_FULL or BUILD_BACKLOG (writes outran the graph builder past `deadline`); DEADLINE_EXCEEDED if the turn
   // to write did not come in time (nothing was written then).
   virtual absl::StatusOr<WriteResult> Write(WriteMode mode, std::vector<RecordChange> changes, Deadline deadline) = 0;
-  virtual absl::StatusOr<DeleteResult> Delete(std::vector<std::string> ids, Deadline deadline) = 0;
+  // Which records match is decided when the turn to write has come, so that no write comes in between.
+  // INVALID_ARGUMENT for a filter that is not valid, or for a spec that says nothing.
+  virtual absl::StatusOr<DeleteResult> Delete(const DeleteSpec& spec, Deadline deadline) = 0;
 
+  // INVALID_ARGUMENT for a filter that is not valid.
   virtual absl::StatusOr<GetPage> Get(const GetSpec& spec, Deadline deadline) const = 0;
 
   // One list of hits per vector, nearest first; fewer than k where the collection is smaller.
-  // INVALID_ARGUMENT for a wrong dimension (reason DIMENSION_MISMATCH), k, ef or a number that is not finite;
+  // INVALID_ARGUMENT for a wrong dimension (reason DIMENSION_MISMATCH), k, ef, filter or a number that is not finite;
   // DEADLINE_EXCEEDED when time runs out, also within a long scan.
   virtual absl::StatusOr<std::vector<std::vector<Hit>>> Query(const QuerySpec& spec, Deadline deadline) const = 0;
 

@@ -218,10 +218,116 @@ absl::StatusOr<std::vector<index::RecordChange>> ToRecordChanges(const RecordCha
   return out;
 }
 
-absl::Status CheckNoFilter(const pb::Filter& filter) {
-  if (filter.kind_case() == pb::Filter::KIND_NOT_SET) return absl::OkStatus();
-  return WithReason(absl::UnimplementedError("filters are not available in this version: choose records by id"),
-                    "FILTER_UNSUPPORTED");
+namespace {
+
+using Operator = index::MetadataCondition::Operator;
+using DocumentOperator = index::DocumentCondition::Operator;
+
+absl::StatusOr<Operator> ToOperator(pb::MetadataFilter::Operator op) {
+  switch (op) {
+    case pb::MetadataFilter::OPERATOR_EQUAL:
+      return Operator::kEqual;
+    case pb::MetadataFilter::OPERATOR_NOT_EQUAL:
+      return Operator::kNotEqual;
+    case pb::MetadataFilter::OPERATOR_GREATER:
+      return Operator::kGreater;
+    case pb::MetadataFilter::OPERATOR_GREATER_OR_EQUAL:
+      return Operator::kGreaterOrEqual;
+    case pb::MetadataFilter::OPERATOR_LESS:
+      return Operator::kLess;
+    case pb::MetadataFilter::OPERATOR_LESS_OR_EQUAL:
+      return Operator::kLessOrEqual;
+    case pb::MetadataFilter::OPERATOR_IN:
+      return Operator::kIn;
+    case pb::MetadataFilter::OPERATOR_NOT_IN:
+      return Operator::kNotIn;
+    case pb::MetadataFilter::OPERATOR_CONTAINS:
+      return Operator::kContains;
+    case pb::MetadataFilter::OPERATOR_NOT_CONTAINS:
+      return Operator::kNotContains;
+    default:
+      return absl::InvalidArgumentError("a metadata filter has no operator, or one that this service does not know");
+  }
+}
+
+absl::StatusOr<DocumentOperator> ToOperator(pb::DocumentFilter::Operator op) {
+  switch (op) {
+    case pb::DocumentFilter::OPERATOR_CONTAINS:
+      return DocumentOperator::kContains;
+    case pb::DocumentFilter::OPERATOR_NOT_CONTAINS:
+      return DocumentOperator::kNotContains;
+    case pb::DocumentFilter::OPERATOR_MATCHES:
+      return DocumentOperator::kMatches;
+    case pb::DocumentFilter::OPERATOR_NOT_MATCHES:
+      return DocumentOperator::kNotMatches;
+    default:
+      return absl::InvalidArgumentError("a document filter has no operator, or one that this service does not know");
+  }
+}
+
+absl::StatusOr<index::MetadataCondition> ToCondition(const pb::MetadataFilter& filter) {
+  index::MetadataCondition condition;
+  condition.key = filter.key();
+  OMICS_ASSIGN_OR_RETURN(condition.op, ToOperator(filter.operator_()));
+  condition.values.reserve(static_cast<std::size_t>(filter.values_size()));
+  for (const pb::MetadataValue& value : filter.values()) {
+    OMICS_ASSIGN_OR_RETURN(index::MetadataValue converted, ToMetadataValue(filter.key(), value));
+    condition.values.push_back(std::move(converted));
+  }
+  return condition;
+}
+
+absl::StatusOr<index::DocumentCondition> ToCondition(const pb::DocumentFilter& filter) {
+  OMICS_ASSIGN_OR_RETURN(const DocumentOperator op, ToOperator(filter.operator_()));
+  return index::DocumentCondition{op, filter.pattern()};
+}
+
+absl::StatusOr<index::Filter> ToFilterNode(const pb::Filter& filter, int depth);
+
+absl::StatusOr<std::vector<index::Filter>> ToFilters(const pb::FilterList& list, int depth) {
+  std::vector<index::Filter> filters;
+  filters.reserve(static_cast<std::size_t>(list.filters_size()));
+  for (const pb::Filter& member : list.filters()) {
+    OMICS_ASSIGN_OR_RETURN(index::Filter converted, ToFilterNode(member, depth + 1));
+    filters.push_back(std::move(converted));
+  }
+  return filters;
+}
+
+absl::StatusOr<index::Filter> ToFilterNode(const pb::Filter& filter, int depth) {
+  if (depth > index::kFilterDepthMax) {
+    return absl::InvalidArgumentError(absl::StrCat("a filter has at most ", index::kFilterDepthMax, " levels"));
+  }
+  switch (filter.kind_case()) {
+    case pb::Filter::kAllOf: {
+      OMICS_ASSIGN_OR_RETURN(std::vector<index::Filter> members, ToFilters(filter.all_of(), depth));
+      return index::Filter{index::AllOf{std::move(members)}};
+    }
+    case pb::Filter::kAnyOf: {
+      OMICS_ASSIGN_OR_RETURN(std::vector<index::Filter> members, ToFilters(filter.any_of(), depth));
+      return index::Filter{index::AnyOf{std::move(members)}};
+    }
+    case pb::Filter::kMetadata: {
+      OMICS_ASSIGN_OR_RETURN(index::MetadataCondition condition, ToCondition(filter.metadata()));
+      return index::Filter{std::move(condition)};
+    }
+    case pb::Filter::kDocument: {
+      OMICS_ASSIGN_OR_RETURN(index::DocumentCondition condition, ToCondition(filter.document()));
+      return index::Filter{std::move(condition)};
+    }
+    case pb::Filter::KIND_NOT_SET:
+      break;
+  }
+  return absl::InvalidArgumentError(
+      "a member of the filter says nothing: set one of all_of, any_of, metadata, document");
+}
+
+}  // namespace
+
+absl::StatusOr<std::optional<index::Filter>> ToFilter(const pb::Filter& filter) {
+  if (filter.kind_case() == pb::Filter::KIND_NOT_SET) return std::nullopt;
+  OMICS_ASSIGN_OR_RETURN(index::Filter converted, ToFilterNode(filter, 1));
+  return converted;
 }
 
 absl::StatusOr<std::vector<std::string>> ToIds(const Ids& ids) {
@@ -230,12 +336,12 @@ absl::StatusOr<std::vector<std::string>> ToIds(const Ids& ids) {
 }
 
 absl::StatusOr<PageOfGet> ToPageOfGet(const pb::GetRequest& request) {
-  OMICS_RETURN_IF_ERROR(CheckNoFilter(request.filter()));
   constexpr std::int64_t kMost = INT64_MAX;
   OMICS_RETURN_IF_ERROR(CheckRange("offset", request.offset(), 0, kMost));
   if (request.has_limit()) OMICS_RETURN_IF_ERROR(CheckRange("limit", request.limit(), 0, kMost));
   PageOfGet page;
   OMICS_ASSIGN_OR_RETURN(page.spec.ids, ToIds(request.ids()));
+  OMICS_ASSIGN_OR_RETURN(page.spec.filter, ToFilter(request.filter()));
   page.spec.include = ToInclude(request.include());
   if (request.has_limit()) page.remaining = request.limit();
   if (request.page_token().empty()) {
@@ -250,7 +356,6 @@ absl::StatusOr<PageOfGet> ToPageOfGet(const pb::GetRequest& request) {
 }
 
 absl::StatusOr<index::QuerySpec> ToQuerySpec(const pb::QueryRequest& request) {
-  OMICS_RETURN_IF_ERROR(CheckNoFilter(request.filter()));
   if (request.vectors().empty()) return absl::InvalidArgumentError("the request has no query vectors");
   OMICS_RETURN_IF_ERROR(CheckCount("query vectors", request.vectors_size(), index::kQueryVectorsMax));
   index::QuerySpec spec;
@@ -261,6 +366,7 @@ absl::StatusOr<index::QuerySpec> ToQuerySpec(const pb::QueryRequest& request) {
   spec.exact = request.exact();
   spec.include = ToInclude(request.include());
   OMICS_ASSIGN_OR_RETURN(spec.ids, ToIds(request.ids()));
+  OMICS_ASSIGN_OR_RETURN(spec.filter, ToFilter(request.filter()));
   return spec;
 }
 
@@ -345,6 +451,8 @@ void FillDatabase(const index::Database& database, pb::Database& out) {
 void FillIdentity(const Principal& principal, pb::GetIdentityResponse& out) {
   out.set_name(principal.name);
   out.set_role(FromRole(principal.role));
+  out.mutable_tenants()->Add(principal.scope.tenants.begin(), principal.scope.tenants.end());
+  out.mutable_databases()->Add(principal.scope.databases.begin(), principal.scope.databases.end());
 }
 
 void FillRecord(index::Record&& record, pb::Record& out) {

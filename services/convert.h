@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -55,8 +56,8 @@ absl::StatusOr<index::CollectionUpdate> ToCollectionUpdate(const pb::UpdateColle
 using RecordChanges = google::protobuf::RepeatedPtrField<pb::RecordChange>;
 absl::StatusOr<std::vector<index::RecordChange>> ToRecordChanges(const RecordChanges& records);
 
-// UNIMPLEMENTED with the reason FILTER_UNSUPPORTED for a filter that says anything.
-absl::Status CheckNoFilter(const pb::Filter& filter);
+// Nothing for a filter that is not set. Its meaning is checked by the engine.
+absl::StatusOr<std::optional<index::Filter>> ToFilter(const pb::Filter& filter);
 
 using Ids = google::protobuf::RepeatedPtrField<std::string>;
 absl::StatusOr<std::vector<std::string>> ToIds(const Ids& ids);

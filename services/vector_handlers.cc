@@ -151,11 +151,11 @@ absl::Status VectorHandlers::Update(const pb::UpdateRequest& request, const Call
 }
 
 absl::Status VectorHandlers::Delete(const pb::DeleteRequest& request, const Call& call, pb::DeleteResponse& response) {
-  OMICS_RETURN_IF_ERROR(CheckNoFilter(request.filter()));
-  if (request.ids().empty()) return absl::InvalidArgumentError("the request names no records: give their ids");
-  OMICS_ASSIGN_OR_RETURN(std::vector<std::string> ids, ToIds(request.ids()));
+  index::DeleteSpec spec;
+  OMICS_ASSIGN_OR_RETURN(spec.ids, ToIds(request.ids()));
+  OMICS_ASSIGN_OR_RETURN(spec.filter, ToFilter(request.filter()));
   OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection()));
-  OMICS_ASSIGN_OR_RETURN(const index::DeleteResult result, collection->Delete(std::move(ids), WriteDeadline(call)));
+  OMICS_ASSIGN_OR_RETURN(const index::DeleteResult result, collection->Delete(spec, WriteDeadline(call)));
   response.set_deleted(result.deleted);
   response.set_sequence_number(result.sequence_number);
   return absl::OkStatus();

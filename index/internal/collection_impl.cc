@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "index/internal/compiled_filter.h"
+#include "index/internal/selection.h"
 
 namespace omics::index {
 namespace {
@@ -237,12 +239,21 @@ absl::StatusOr<WriteResult> CollectionImpl::Write(WriteMode mode, std::vector<Re
   return result;
 }
 
-absl::StatusOr<DeleteResult> CollectionImpl::Delete(std::vector<std::string> ids, Deadline deadline) {
+absl::StatusOr<DeleteResult> CollectionImpl::Delete(const DeleteSpec& spec, Deadline deadline) {
+  if (spec.ids.empty() && !spec.filter) {
+    return absl::InvalidArgumentError("a delete names no records: give their ids or a filter");
+  }
+  if (spec.filter) OMICS_RETURN_IF_ERROR(ValidateFilter(*spec.filter));
   DeleteResult result;
   Request request;
   request.deadline = deadline;
+  request.alone = spec.filter.has_value();
   request.apply = [&](RecordStore& store, std::vector<RowEffect>& effects) -> absl::Status {
-    OMICS_ASSIGN_OR_RETURN(AppliedDelete applied, store.ApplyDelete(ids));
+    std::vector<std::string> matching;
+    if (spec.filter) {
+      OMICS_ASSIGN_OR_RETURN(matching, MatchingIds(spec, deadline));
+    }
+    OMICS_ASSIGN_OR_RETURN(AppliedDelete applied, store.ApplyDelete(spec.filter ? matching : spec.ids));
     result = applied.result;
     effects = std::move(applied.effects);
     return absl::OkStatus();
@@ -253,6 +264,15 @@ absl::StatusOr<DeleteResult> CollectionImpl::Delete(std::vector<std::string> ids
 
 void CollectionImpl::CommitGroup(const std::vector<Request*>& group) {
   MutexLock lock(write_mutex_);
+  for (auto begin = group.begin(); begin != group.end();) {
+    const auto alone = std::find_if(begin, group.end(), [](const Request* request) { return request->alone; });
+    const auto end = alone == begin ? begin + 1 : alone;
+    CommitTogether({begin, end});
+    begin = end;
+  }
+}
+
+void CollectionImpl::CommitTogether(const std::vector<Request*>& group) {
   absl::Status status = failed_;
   if (status.ok()) status = WaitForBacklog(group.front()->deadline);
   if (status.ok()) status = CommitRequests(group);
@@ -434,9 +454,102 @@ void CollectionImpl::Install(const BuildInput& input, const std::shared_ptr<cons
   }
 }
 
+// Everything that the selection borrows, beside it.
+struct CollectionImpl::Selected {
+  std::optional<CompiledFilter> filter;
+  std::vector<std::int64_t> positions;
+  std::optional<Selection> rows;
+};
+
+absl::StatusOr<std::unique_ptr<CollectionImpl::Selected>> CollectionImpl::Select(const Snapshot& snapshot,
+                                                                                 const std::vector<std::string>& ids,
+                                                                                 const std::optional<Filter>& filter,
+                                                                                 Deadline deadline) const {
+  auto selected = std::make_unique<Selected>();
+  if (filter) {
+    OMICS_ASSIGN_OR_RETURN(selected->filter, CompiledFilter::Compile(*filter));
+  }
+  if (!ids.empty()) {
+    OMICS_ASSIGN_OR_RETURN(ReaderLease reader, ReaderLease::Take(*this));
+    OMICS_ASSIGN_OR_RETURN(selected->positions, reader->Positions(ids, deadline));
+  }
+  const Selection::Spec spec = {ids.empty() ? nullptr : &selected->positions,
+                                selected->filter ? &*selected->filter : nullptr};
+  OMICS_ASSIGN_OR_RETURN(selected->rows, Selection::Make(snapshot, spec, deadline));
+  return selected;
+}
+
+namespace {
+
+absl::StatusOr<Record> RecordAt(const Snapshot& snapshot, std::size_t part, std::int64_t row, const Include& include) {
+  const RowSource& source = *snapshot.parts[part].source;
+  OMICS_ASSIGN_OR_RETURN(const PayloadView payload, DecodePayload(source.Payload(row)));
+  OMICS_ASSIGN_OR_RETURN(Record record, RecordFromPayload(payload, include));
+  if (include.embedding) {
+    const float* embedding = source.Vector(row);
+    record.embedding.assign(embedding, embedding + snapshot.dimension);
+  }
+  return record;
+}
+
+// About what a record takes in an answer: metadata is written as text there, so it counts twice.
+std::int64_t AnswerBytes(const Snapshot& snapshot, const RowPlace& place, const Include& include) {
+  const PayloadView payload =
+      DecodePayload(snapshot.parts[place.part].source->Payload(place.row)).value_or(PayloadView{});
+  std::size_t bytes = payload.id.size() + 16;
+  if (include.document && payload.document) bytes += payload.document->size();
+  if (include.uri && payload.uri) bytes += payload.uri->size();
+  if (include.metadata && payload.metadata) bytes += 2 * payload.metadata->size();
+  if (include.embedding) bytes += static_cast<std::size_t>(snapshot.dimension) * sizeof(float);
+  return static_cast<std::int64_t>(bytes);
+}
+
+// Fills a page from the place where `cursor` stands; `next` is set where more would follow.
+absl::Status FillPage(const Snapshot& snapshot, const GetSpec& spec, SelectionCursor& cursor, Deadline deadline,
+                      GetPage& page) {
+  std::int64_t bytes = 0;
+  std::int64_t last = spec.after;
+  while (const std::optional<RowPlace> place = cursor.Next()) {
+    if (Expired(deadline)) return absl::DeadlineExceededError("the deadline passed while records were read");
+    bytes += AnswerBytes(snapshot, *place, spec.include);
+    const bool full = !page.records.empty() && bytes > spec.bytes_max;
+    if (full || std::ssize(page.records) == spec.limit) {
+      page.next = last;
+      return absl::OkStatus();
+    }
+    OMICS_ASSIGN_OR_RETURN(Record record, RecordAt(snapshot, place->part, place->row, spec.include));
+    page.records.push_back(std::move(record));
+    last = place->position;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<GetPage> CollectionImpl::Get(const GetSpec& spec, Deadline deadline) const {
-  OMICS_ASSIGN_OR_RETURN(ReaderLease reader, ReaderLease::Take(*this));
-  return reader->Get(spec, deadline);
+  GetPage page;
+  if (spec.limit <= 0) return page;
+  const std::shared_ptr<const Snapshot> snapshot = snapshot_.Load();
+  OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<Selected> selected, Select(*snapshot, spec.ids, spec.filter, deadline));
+  SelectionCursor cursor(*snapshot, *selected->rows, spec.after);
+  for (std::int64_t i = 0; spec.after < 0 && i < spec.offset; ++i) {
+    if (!cursor.Next()) return page;
+  }
+  OMICS_RETURN_IF_ERROR(FillPage(*snapshot, spec, cursor, deadline, page));
+  return page;
+}
+
+absl::StatusOr<std::vector<std::string>> CollectionImpl::MatchingIds(const DeleteSpec& spec, Deadline deadline) const {
+  const std::shared_ptr<const Snapshot> snapshot = snapshot_.Load();
+  OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<Selected> selected, Select(*snapshot, spec.ids, spec.filter, deadline));
+  std::vector<std::string> ids;
+  SelectionCursor cursor(*snapshot, *selected->rows, -1);
+  while (const std::optional<RowPlace> place = cursor.Next()) {
+    if (Expired(deadline)) return absl::DeadlineExceededError("the deadline passed before anything was deleted");
+    OMICS_ASSIGN_OR_RETURN(Record record, RecordAt(*snapshot, place->part, place->row, Include{}));
+    ids.push_back(std::move(record.id));
+  }
+  return ids;
 }
 
 absl::Status CollectionImpl::CheckQuery(const QuerySpec& spec, int dimension) const {
@@ -472,11 +585,9 @@ int CollectionImpl::EffectiveEf(int ef, int k) const {
 absl::StatusOr<std::vector<std::vector<Hit>>> CollectionImpl::Query(const QuerySpec& spec, Deadline deadline) const {
   const std::shared_ptr<const Snapshot> snapshot = snapshot_.Load();
   OMICS_RETURN_IF_ERROR(CheckQuery(spec, snapshot->dimension));
-  std::unordered_set<std::int64_t> positions;
-  if (!spec.ids.empty()) {
-    OMICS_ASSIGN_OR_RETURN(ReaderLease reader, ReaderLease::Take(*this));
-    OMICS_ASSIGN_OR_RETURN(const std::vector<std::int64_t> found, reader->Positions(spec.ids, deadline));
-    positions.insert(found.begin(), found.end());
+  std::unique_ptr<Selected> selected;
+  if (!spec.ids.empty() || spec.filter) {
+    OMICS_ASSIGN_OR_RETURN(selected, Select(*snapshot, spec.ids, spec.filter, deadline));
   }
   const int ef = EffectiveEf(spec.ef, spec.k);
   std::vector<std::vector<Hit>> results;
@@ -484,18 +595,13 @@ absl::StatusOr<std::vector<std::vector<Hit>>> CollectionImpl::Query(const QueryS
   for (const std::vector<float>& vector : spec.vectors) {
     if (Expired(deadline)) return absl::DeadlineExceededError("the deadline passed between two query vectors");
     SearchSpec search = {vector, static_cast<std::size_t>(spec.k), ef, spec.exact,
-                         spec.ids.empty() ? nullptr : &positions};
+                         selected ? &*selected->rows : nullptr};
     OMICS_ASSIGN_OR_RETURN(const std::vector<Candidate> candidates, SearchSnapshot(*snapshot, search, deadline));
     std::vector<Hit>& hits = results.emplace_back();
     hits.reserve(candidates.size());
     for (const Candidate& candidate : candidates) {
-      const RowSource& source = *snapshot->parts[static_cast<std::size_t>(candidate.part)].source;
-      OMICS_ASSIGN_OR_RETURN(const PayloadView payload, DecodePayload(source.Payload(candidate.row)));
-      OMICS_ASSIGN_OR_RETURN(Record record, RecordFromPayload(payload, spec.include));
-      if (spec.include.embedding) {
-        const float* embedding = source.Vector(candidate.row);
-        record.embedding.assign(embedding, embedding + snapshot->dimension);
-      }
+      OMICS_ASSIGN_OR_RETURN(
+          Record record, RecordAt(*snapshot, static_cast<std::size_t>(candidate.part), candidate.row, spec.include));
       hits.push_back({std::move(record), candidate.distance});
     }
   }

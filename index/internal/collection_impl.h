@@ -52,7 +52,7 @@ class CollectionImpl : public Collection, public BuildTarget, public std::enable
   CollectionStats Stats() const override;
 
   absl::StatusOr<WriteResult> Write(WriteMode mode, std::vector<RecordChange> changes, Deadline deadline) override;
-  absl::StatusOr<DeleteResult> Delete(std::vector<std::string> ids, Deadline deadline) override;
+  absl::StatusOr<DeleteResult> Delete(const DeleteSpec& spec, Deadline deadline) override;
   absl::StatusOr<GetPage> Get(const GetSpec& spec, Deadline deadline) const override;
   absl::StatusOr<std::vector<std::vector<Hit>>> Query(const QuerySpec& spec, Deadline deadline) const override;
   absl::Status Compact(Deadline deadline) override;
@@ -64,6 +64,7 @@ class CollectionImpl : public Collection, public BuildTarget, public std::enable
   struct Request {
     std::function<absl::Status(RecordStore&, std::vector<RowEffect>&)> apply;
     Deadline deadline = kNoDeadline;
+    bool alone = false;  // sees what was written before it: in a group of its own
     std::vector<RowEffect> effects;
     absl::Status status;
     bool done = false;
@@ -82,6 +83,7 @@ class CollectionImpl : public Collection, public BuildTarget, public std::enable
   absl::Status LoadTail(std::vector<RowIdentity> missing);
 
   void CommitGroup(const std::vector<Request*>& group);
+  void CommitTogether(const std::vector<Request*>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   absl::Status WaitForBacklog(Deadline deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   absl::Status CommitRequests(const std::vector<Request*>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   void ApplyEffects(const std::vector<Request*>& group) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
@@ -93,6 +95,11 @@ class CollectionImpl : public Collection, public BuildTarget, public std::enable
   absl::Status Build(bool everything);
   void Install(const BuildInput& input, const std::shared_ptr<const Segment>& segment);
 
+  // What `ids` and `filter` select; both empty or absent select every live row.
+  struct Selected;
+  absl::StatusOr<std::unique_ptr<Selected>> Select(const Snapshot& snapshot, const std::vector<std::string>& ids,
+                                                   const std::optional<Filter>& filter, Deadline deadline) const;
+  absl::StatusOr<std::vector<std::string>> MatchingIds(const DeleteSpec& spec, Deadline deadline) const;
   absl::Status CheckQuery(const QuerySpec& spec, int dimension) const;
   int EffectiveEf(int ef, int k) const;
 

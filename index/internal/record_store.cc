@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "index/internal/metadata_bytes.h"
 
 namespace omics::index {
 namespace {
@@ -65,7 +66,14 @@ std::vector<RecordChange> CombineRepeats(std::vector<RecordChange> changes) {
   return combined;
 }
 
-Row MakeRow(RowIdentity identity, RecordChange& change, const std::optional<std::string>& metadata) {
+// The metadata of a payload; empty and absent are the same thing.
+std::optional<std::string> PayloadMetadata(const Metadata& metadata) {
+  if (metadata.empty()) return std::nullopt;
+  return EncodeMetadata(metadata);
+}
+
+Row MakeRow(RowIdentity identity, RecordChange& change) {
+  const std::optional<std::string> metadata = PayloadMetadata(change.metadata);
   Row row;
   row.identity = identity;
   row.payload = EncodePayload({change.id, View(change.document), View(change.uri), View(metadata)});
@@ -85,41 +93,14 @@ void BindRecord(RowIdentity identity, const RecordChange& change, const std::opt
   statement.Bind(1 + kMetadata, metadata);
 }
 
-absl::StatusOr<Record> ReadRecord(const SqliteStatement& row, const Include& include) {
-  Record record;
-  record.id = row.Text(kId);
-  if (include.document) record.document = row.OptionalText(kDocument);
-  if (include.uri) record.uri = row.OptionalText(kUri);
-  if (include.metadata && !row.IsNull(kMetadata)) {
-    OMICS_ASSIGN_OR_RETURN(record.metadata, MetadataFromJson(row.Text(kMetadata)));
-  }
-  if (include.embedding) {
-    OMICS_ASSIGN_OR_RETURN(const std::span<const float> floats, row.Floats(kEmbedding));
-    record.embedding.assign(floats.begin(), floats.end());
-  }
-  return record;
-}
-
-// Roughly what a record takes in a response.
-std::int64_t RecordBytes(const SqliteStatement& row, const Include& include) {
-  std::size_t bytes = row.Text(kId).size() + 16;
-  if (include.embedding) bytes += row.Text(kEmbedding).size();
-  if (include.document) bytes += row.Text(kDocument).size();
-  if (include.uri) bytes += row.Text(kUri).size();
-  if (include.metadata) bytes += 2 * row.Text(kMetadata).size();
-  return static_cast<std::int64_t>(bytes);
+// The metadata of the row that `row` stands on, in the form of a payload.
+absl::StatusOr<std::optional<std::string>> StoredPayloadMetadata(const SqliteStatement& row) {
+  if (row.IsNull(kMetadata)) return std::nullopt;
+  OMICS_ASSIGN_OR_RETURN(const Metadata metadata, MetadataFromJson(row.Text(kMetadata)));
+  return PayloadMetadata(metadata);
 }
 
 absl::Status TimeIsUp() { return absl::DeadlineExceededError("the deadline passed while reading records"); }
-
-// Adds the row that `statement` stands on to `page`, unless the page is full: then the page ends before it.
-absl::StatusOr<bool> AddToPage(const GetSpec& spec, const SqliteStatement& row, std::int64_t& bytes, GetPage& page) {
-  bytes += RecordBytes(row, spec.include);
-  if (!page.records.empty() && bytes > spec.bytes_max) return false;
-  OMICS_ASSIGN_OR_RETURN(Record record, ReadRecord(row, spec.include));
-  page.records.push_back(std::move(record));
-  return true;
-}
 
 }  // namespace
 
@@ -250,7 +231,7 @@ absl::Status RecordStore::Insert(RecordChange& change, AppliedWrite& applied) {
   ++state_.next_position;
   if (state_.dimension == 0) state_.dimension = static_cast<std::int64_t>(change.embedding.size());
   ++applied.result.inserted;
-  applied.effects.push_back({std::nullopt, MakeRow(identity, change, metadata)});
+  applied.effects.push_back({std::nullopt, MakeRow(identity, change)});
   return absl::OkStatus();
 }
 
@@ -271,7 +252,7 @@ absl::Status RecordStore::Change(WriteMode mode, RecordChange& change, AppliedWr
   BindRecord(added, change, metadata, update_);
   OMICS_RETURN_IF_ERROR(update_.Run());
   ++applied.result.updated;
-  applied.effects.push_back({removed, MakeRow(added, change, metadata)});
+  applied.effects.push_back({removed, MakeRow(added, change)});
   return absl::OkStatus();
 }
 
@@ -332,7 +313,7 @@ absl::Status RecordStore::ReadRows(const std::vector<std::int64_t>& positions, c
     }
     const std::optional<std::string> document = read_row_.OptionalText(kDocument);
     const std::optional<std::string> uri = read_row_.OptionalText(kUri);
-    const std::optional<std::string> metadata = read_row_.OptionalText(kMetadata);
+    OMICS_ASSIGN_OR_RETURN(const std::optional<std::string> metadata, StoredPayloadMetadata(read_row_));
     Row row;
     row.identity = {position, read_row_.Int(kSequence)};
     row.embedding.assign(embedding.begin(), embedding.end());
@@ -346,49 +327,8 @@ absl::Status RecordStore::ReadRows(const std::vector<std::int64_t>& positions, c
 absl::StatusOr<RecordReader> RecordReader::Open(const std::filesystem::path& path) {
   RecordReader reader;
   OMICS_ASSIGN_OR_RETURN(reader.connection_, SqliteConnection::OpenReader(path));
-  const std::string select = absl::StrCat("SELECT ", kRecordColumns, " FROM records WHERE ");
-  OMICS_ASSIGN_OR_RETURN(reader.scan_, reader.connection_.Prepare(select + "position > ? ORDER BY position"));
-  OMICS_ASSIGN_OR_RETURN(reader.read_, reader.connection_.Prepare(select + "position = ?"));
   OMICS_ASSIGN_OR_RETURN(reader.find_, reader.connection_.Prepare("SELECT position FROM records WHERE id = ?"));
-  OMICS_ASSIGN_OR_RETURN(reader.skip_,
-                         reader.connection_.Prepare("SELECT position FROM records INDEXED BY records_identity "
-                                                    "ORDER BY position LIMIT 1 OFFSET ?"));
   return reader;
-}
-
-absl::StatusOr<GetPage> RecordReader::Get(const GetSpec& spec, Deadline deadline) {
-  if (spec.limit <= 0) return GetPage{};
-  return spec.ids.empty() ? Scan(spec, deadline) : GetByIds(spec, deadline);
-}
-
-absl::StatusOr<GetPage> RecordReader::Scan(const GetSpec& spec, Deadline deadline) {
-  std::int64_t after = spec.after;
-  if (after < 0 && spec.offset > 0) {
-    skip_.Bind(1, spec.offset - 1);
-    OMICS_ASSIGN_OR_RETURN(const bool found, skip_.Step());
-    if (!found) return GetPage{};
-    after = skip_.Int(0);
-    skip_.Reset();
-  }
-  GetPage page;
-  std::int64_t bytes = 0;
-  scan_.Bind(1, after);
-  absl::Status status = absl::OkStatus();
-  while (true) {
-    const absl::StatusOr<bool> more = scan_.Step();
-    if (!more.ok()) return more.status();
-    if (!*more) return page;
-    if (Expired(deadline)) status = TimeIsUp();
-    absl::StatusOr<bool> added = false;
-    if (status.ok() && std::ssize(page.records) < spec.limit) added = AddToPage(spec, scan_, bytes, page);
-    if (!added.ok()) status = added.status();
-    if (!status.ok() || !*added) break;
-    after = scan_.Int(kPosition);
-  }
-  scan_.Reset();
-  OMICS_RETURN_IF_ERROR(status);
-  page.next = after;
-  return page;
 }
 
 absl::StatusOr<std::vector<std::int64_t>> RecordReader::Positions(const std::vector<std::string>& ids,
@@ -405,35 +345,6 @@ absl::StatusOr<std::vector<std::int64_t>> RecordReader::Positions(const std::vec
   std::sort(positions.begin(), positions.end());
   positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
   return positions;
-}
-
-absl::StatusOr<GetPage> RecordReader::GetByIds(const GetSpec& spec, Deadline deadline) {
-  OMICS_ASSIGN_OR_RETURN(std::vector<std::int64_t> positions, Positions(spec.ids, deadline));
-  auto next = positions.begin();
-  if (spec.after >= 0) {
-    next = std::upper_bound(positions.begin(), positions.end(), spec.after);
-  } else {
-    next += std::min<std::int64_t>(spec.offset, std::ssize(positions));
-  }
-  GetPage page;
-  std::int64_t bytes = 0;
-  std::int64_t after = spec.after;
-  for (; next != positions.end(); ++next) {
-    if (Expired(deadline)) return TimeIsUp();
-    read_.Bind(1, *next);
-    OMICS_ASSIGN_OR_RETURN(const bool found, read_.Step());
-    if (!found) continue;  // deleted since the look-up
-    absl::StatusOr<bool> added = false;
-    if (std::ssize(page.records) < spec.limit) added = AddToPage(spec, read_, bytes, page);
-    read_.Reset();
-    OMICS_RETURN_IF_ERROR(added.status());
-    if (!*added) {
-      page.next = after;
-      return page;
-    }
-    after = *next;
-  }
-  return page;
 }
 
 }  // namespace omics::index

@@ -82,23 +82,20 @@ class RecordStore {
   State committed_;  // of the last commit
 };
 
-// The reading side for Get: a connection of its own beside the writer's, each call one short read transaction.
+// The reading side: where ids stand. A connection of its own beside the writer's, each call one short read transaction.
 // Thread safety: one thread at a time.
 class RecordReader {
  public:
   static absl::StatusOr<RecordReader> Open(const std::filesystem::path& path);
 
-  absl::StatusOr<GetPage> Get(const GetSpec& spec, Deadline deadline);
   // The positions of `ids`, those that exist, sorted, without repeats.
   absl::StatusOr<std::vector<std::int64_t>> Positions(const std::vector<std::string>& ids, Deadline deadline);
 
  private:
   RecordReader() = default;
-  absl::StatusOr<GetPage> Scan(const GetSpec& spec, Deadline deadline);
-  absl::StatusOr<GetPage> GetByIds(const GetSpec& spec, Deadline deadline);
 
   SqliteConnection connection_;
-  SqliteStatement scan_, skip_, find_, read_;
+  SqliteStatement find_;
 };
 
 }  // namespace omics::index

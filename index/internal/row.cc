@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/status.h"
+#include "index/internal/metadata_bytes.h"
 
 namespace omics::index {
 namespace {
@@ -19,10 +20,10 @@ std::uint32_t LengthOf(const std::optional<std::string_view>& part) {
 
 std::string EncodePayload(const PayloadView& payload) {
   const Lengths lengths = {static_cast<std::uint32_t>(payload.id.size()), LengthOf(payload.document),
-                           LengthOf(payload.uri), LengthOf(payload.metadata_json)};
+                           LengthOf(payload.uri), LengthOf(payload.metadata)};
   std::string bytes(reinterpret_cast<const char*>(lengths.data()), sizeof(lengths));
   bytes.append(payload.id);
-  for (const auto& part : {payload.document, payload.uri, payload.metadata_json}) {
+  for (const auto& part : {payload.document, payload.uri, payload.metadata}) {
     if (part) bytes.append(*part);
   }
   return bytes;
@@ -49,8 +50,8 @@ absl::StatusOr<Record> RecordFromPayload(const PayloadView& payload, const Inclu
   record.id = payload.id;
   if (include.document && payload.document) record.document.emplace(*payload.document);
   if (include.uri && payload.uri) record.uri.emplace(*payload.uri);
-  if (include.metadata && payload.metadata_json) {
-    OMICS_ASSIGN_OR_RETURN(record.metadata, MetadataFromJson(*payload.metadata_json));
+  if (include.metadata && payload.metadata) {
+    OMICS_ASSIGN_OR_RETURN(record.metadata, DecodeMetadata(*payload.metadata));
   }
   return record;
 }

@@ -23,12 +23,12 @@ struct RowIdentity {
 
 // Everything of a row but its embedding and identity, in one run of bytes:
 // four little-endian u32 lengths (id, document, uri, metadata; 0xffffffff for an absent one), then their bytes.
-// Metadata is the JSON of MetadataToJson.
+// Metadata is in the form of EncodeMetadata; absent where there is none.
 struct PayloadView {
   std::string_view id;
   std::optional<std::string_view> document;
   std::optional<std::string_view> uri;
-  std::optional<std::string_view> metadata_json;
+  std::optional<std::string_view> metadata;
 };
 
 std::string EncodePayload(const PayloadView& payload);

@@ -12,35 +12,9 @@
 #include "base/clock.h"
 #include "index/internal/distance.h"
 #include "index/internal/row.h"
+#include "index/internal/row_set.h"
 
 namespace omics::index {
-
-// A set of row numbers below `size`, one bit each.
-class RowSet {
- public:
-  RowSet() = default;
-  explicit RowSet(std::int64_t size) : words_(static_cast<std::size_t>((size + 63) / 64)) {}
-
-  bool Contains(std::int64_t row) const {
-    const auto word = static_cast<std::size_t>(row >> 6);
-    return word < words_.size() && (words_[word] >> (row & 63) & 1) != 0;
-  }
-  // True if the row was not in the set before. Grows as needed.
-  bool Insert(std::int64_t row) {
-    const auto word = static_cast<std::size_t>(row >> 6);
-    if (word >= words_.size()) words_.resize(word + 1);
-    const std::uint64_t bit = std::uint64_t{1} << (row & 63);
-    if ((words_[word] & bit) != 0) return false;
-    words_[word] |= bit;
-    ++count_;
-    return true;
-  }
-  std::int64_t count() const { return count_; }
-
- private:
-  std::vector<std::uint64_t> words_;
-  std::int64_t count_ = 0;
-};
 
 // A row found near the query.
 struct Candidate {

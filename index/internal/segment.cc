@@ -40,6 +40,7 @@ class SegmentReader {
     OMICS_ASSIGN_OR_RETURN(segment->file_, MappedFile::Map(fd_.get(), header_.file_bytes));
     Fill(*segment);
     OMICS_RETURN_IF_ERROR(CheckContents(*segment));
+    OMICS_RETURN_IF_ERROR(OpenFilterIndex(*segment));
     return std::shared_ptr<const Segment>(std::move(segment));
   }
 
@@ -133,6 +134,12 @@ class SegmentReader {
       if (segment.identities_[i].position <= segment.identities_[i - 1].position) return Damaged("row order");
     }
     return CheckGraph(segment.graph_, segment.rows());
+  }
+
+  absl::Status OpenFilterIndex(Segment& segment) const {
+    const std::span<const char> bytes = Section<char>(segment, kFilterIndex);
+    OMICS_ASSIGN_OR_RETURN(segment.filter_index_, FilterIndexView::Open({bytes.data(), bytes.size()}, segment.rows()));
+    return absl::OkStatus();
   }
 
   const std::filesystem::path& path_;

@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "index/collection.h"
 #include "index/internal/file.h"
+#include "index/internal/filter_index.h"
 #include "index/internal/hnsw_graph.h"
 #include "index/internal/row_source.h"
 
@@ -31,6 +32,7 @@ class Segment : public RowSource {
   std::int64_t rows() const { return static_cast<std::int64_t>(identities_.size()); }
   std::int64_t bytes() const { return static_cast<std::int64_t>(file_.size()); }
   const HnswGraphView& graph() const { return graph_; }
+  const FilterIndexView& filter_index() const { return filter_index_; }
   // False where exact copies of vectors abound: HNSW fills a copy's links with its copies, so that a walk does not get
   // from one heap of copies to the next. Such a segment is scanned.
   bool walkable() const { return walkable_; }
@@ -59,6 +61,7 @@ class Segment : public RowSource {
   std::span<const std::uint64_t> payload_offsets_;  // rows + 1
   std::span<const char> payloads_;
   HnswGraphView graph_;
+  FilterIndexView filter_index_;
   bool walkable_ = true;
 };
 

@@ -10,7 +10,7 @@
 namespace omics::index {
 
 inline constexpr std::array<char, 8> kSegmentMagic = {'O', 'M', 'V', 'S', 'E', 'G', 'M', 'T'};
-inline constexpr std::uint32_t kSegmentVersion = 1;
+inline constexpr std::uint32_t kSegmentVersion = 2;  // 2: metadata as bytes, the filter index
 inline constexpr std::uint64_t kSegmentHeaderBytes = 4096;
 inline constexpr std::uint64_t kSectionAlignment = 64;
 inline constexpr std::uint64_t kChecksumBlockBytes = 64 * 1024;
@@ -24,6 +24,7 @@ enum SectionKind : std::uint32_t {
   kLinks0,          // int32, rows x 2m
   kUpperOffsets,    // uint32, rows + 1
   kUpperLinks,      // int32, blocks of m
+  kFilterIndex,     // BuildFilterIndex of the payloads
   kChecksums,       // uint64, the XXH3-64 of each 64 KiB from the header's end to this section
   kSectionCount
 };

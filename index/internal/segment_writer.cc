@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/uuid.h"
+#include "index/internal/filter_index.h"
 #include "index/internal/hnsw_builder.h"
 #include "index/internal/segment.h"
 #include "index/internal/segment_format.h"
@@ -35,6 +36,7 @@ class SegmentWriter {
     OMICS_RETURN_IF_ERROR(WriteVectors());
     OMICS_RETURN_IF_ERROR(WriteIdentities());
     OMICS_RETURN_IF_ERROR(WritePayloads());
+    OMICS_RETURN_IF_ERROR(WriteFilterIndex());
     OMICS_RETURN_IF_ERROR(WriteGraph());
     OMICS_RETURN_IF_ERROR(WriteChecksums());
     header_.file_bytes = file_.size();
@@ -100,6 +102,17 @@ class SegmentWriter {
     }
     End(kPayloads);
     return WriteSection(kPayloadOffsets, offsets);
+  }
+
+  absl::Status WriteFilterIndex() {
+    OMICS_ASSIGN_OR_RETURN(const std::string bytes, BuildFilterIndex(std::ssize(rows_), [this](std::int64_t i) {
+                             const SegmentRow& row = rows_[static_cast<std::size_t>(i)];
+                             return row.source->Payload(row.row);
+                           }));
+    OMICS_RETURN_IF_ERROR(Begin(kFilterIndex));
+    OMICS_RETURN_IF_ERROR(file_.Append(bytes));
+    End(kFilterIndex);
+    return absl::OkStatus();
   }
 
   // The graph is built over the vectors as they stand in the new file, so that they are in memory once.

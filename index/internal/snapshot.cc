@@ -5,6 +5,7 @@
 
 #include "absl/base/macros.h"
 #include "index/internal/hnsw_graph.h"
+#include "index/internal/selection.h"
 
 namespace omics::index {
 namespace {
@@ -27,9 +28,10 @@ class Search {
       const SnapshotPart& part = snapshot_.parts[i];
       const auto number = static_cast<std::int32_t>(i);
       const bool walk =
-          part.segment && part.segment->walkable() && !spec_.exact && !spec_.positions && part.live_rows() > spec_.ef;
+          part.segment && part.segment->walkable() && !spec_.exact && !spec_.selection && part.live_rows() > spec_.ef;
       if (walk && Walk(part, number)) continue;
-      if (const absl::Status scanned = Scan(part, number); !scanned.ok()) return scanned;
+      const absl::Status scanned = spec_.selection ? ScanSelected(part, number) : Scan(part, number);
+      if (!scanned.ok()) return scanned;
     }
     return top_.Take();
   }
@@ -58,8 +60,23 @@ class Search {
         return absl::DeadlineExceededError("the deadline passed during the exact scan");
       }
       if (part.deleted->Contains(row)) continue;
-      if (spec_.positions && !spec_.positions->contains(part.source->Identity(row).position)) continue;
       Offer(part, number, row, distance_(part.source->Vector(row), part.source->Scale(row)));
+    }
+    return absl::OkStatus();
+  }
+
+  // A row is read for the filter only where its distance would earn it a place: seldom.
+  absl::Status ScanSelected(const SnapshotPart& part, std::int32_t number) {
+    const auto index = static_cast<std::size_t>(number);
+    const RowSet& rows = spec_.selection->Candidates(index);
+    std::int64_t seen = 0;
+    for (std::int64_t row = rows.Next(0); row >= 0; row = rows.Next(row + 1)) {
+      if (seen++ % kRowsPerDeadlineCheck == 0 && Expired(deadline_)) {
+        return absl::DeadlineExceededError("the deadline passed during the scan of the matching rows");
+      }
+      const float distance = distance_(part.source->Vector(row), part.source->Scale(row));
+      if (distance > top_.worst_distance() || !spec_.selection->Admits(index, row)) continue;
+      Offer(part, number, row, distance);
     }
     return absl::OkStatus();
   }

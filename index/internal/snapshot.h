@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <memory>
 #include <span>
-#include <unordered_set>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -36,15 +35,18 @@ struct Snapshot {
   std::int64_t live_rows() const;
 };
 
+class Selection;
+
 struct SearchSpec {
   std::span<const float> query;  // `dimension` floats
   std::size_t k = 10;
   int ef = 0;  // at least 1
   bool exact = false;
-  const std::unordered_set<std::int64_t>* positions = nullptr;  // only these records; exact then. Null means all
+  const Selection* selection = nullptr;  // only these rows, of this snapshot; null means all
 };
 
-// The k nearest live rows, nearest first; ties go to the record inserted first. At least min(k, live rows) of them.
+// The k nearest of the live (or selected) rows, nearest first; ties go to the record inserted first. Fewer than k only
+// where there are fewer.
 // DEADLINE_EXCEEDED when time runs out.
 absl::StatusOr<std::vector<Candidate>> SearchSnapshot(const Snapshot& snapshot, const SearchSpec& spec,
                                                       Deadline deadline);

@@ -43,7 +43,6 @@ TEST(ChromaErrorsTest, EveryRowOfTheTable) {
       {Code::kInvalidArgument, kReasonBodyTooLarge, 413, "InvalidArgumentError", 413, "ChromaError"},
       {Code::kInvalidArgument, kReasonMediaType, 415, "InvalidArgumentError", 415, "ChromaError"},
       {Code::kInvalidArgument, "", 400, "InvalidArgumentError", 400, "InvalidArgumentError"},
-      {Code::kUnimplemented, "FILTER_UNSUPPORTED", 501, "NotImplementedError", 501, "ChromaError"},
       {Code::kUnimplemented, "", 501, "NotImplementedError", 501, "ChromaError"},
       {Code::kFailedPrecondition, "RESET_DISABLED", 403, "AuthorizationError", 403, "AuthError"},
       {Code::kResourceExhausted, "DISK_FULL", 507, "InternalError", 507, "InternalError"},

@@ -5,6 +5,7 @@
 #include <random>
 #include <set>
 
+#include "index/internal/metadata_bytes.h"
 #include "index/internal/segment_format.h"
 #include "index/internal/tail.h"
 #include "tests/support/status_matchers.h"
@@ -21,7 +22,8 @@ Row MakeRow(std::int64_t position, std::mt19937& rng) {
   row.identity = {position, position + 100};
   for (int i = 0; i < kDimension; ++i) row.embedding.push_back(value(rng));
   const std::string id = "id" + std::to_string(position), document = "document " + id;
-  row.payload = EncodePayload({id, document, std::nullopt, "{\"n\":1}"});
+  const std::string metadata = EncodeMetadata({{"n", std::int64_t{1}}});
+  row.payload = EncodePayload({id, document, std::nullopt, metadata});
   return row;
 }
 

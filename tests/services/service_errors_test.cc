@@ -153,22 +153,45 @@ TEST_F(ServiceErrorsTest, LimitsOfWritesAndListsAreNamed) {
   Expect(Get(get), StatusCode::INVALID_ARGUMENT, "", "page_token");
 }
 
-TEST_F(ServiceErrorsTest, FiltersSayThatTheyAreNotServedYet) {
-  pb::Filter filter;
-  filter.mutable_metadata()->set_key("k");
-  pb::QueryRequest query = OneVector();
-  *query.mutable_filter() = filter;
-  Expect(Query(query), StatusCode::UNIMPLEMENTED, "FILTER_UNSUPPORTED", "filter");
-  pb::GetRequest get;
-  *get.mutable_filter() = filter;
-  Expect(Get(get), StatusCode::UNIMPLEMENTED, "FILTER_UNSUPPORTED", "filter");
-  pb::DeleteRequest request;
-  *request.mutable_collection() = Named("c01");
-  request.add_ids("r0");
-  *request.mutable_filter() = filter;
-  pb::DeleteResponse response;
-  Expect(server_.vectors().Delete(As(kWriteToken).get(), request, &response), StatusCode::UNIMPLEMENTED,
-         "FILTER_UNSUPPORTED", "filter");
+// Each filter that means nothing, and a word of its refusal.
+TEST_F(ServiceErrorsTest, FiltersThatMeanNothingAreRefusedEverywhere) {
+  const auto metadata = [](pb::MetadataFilter::Operator op, int values) {
+    pb::Filter filter;
+    filter.mutable_metadata()->set_key("k");
+    filter.mutable_metadata()->set_operator_(op);
+    for (int i = 0; i < values; ++i) filter.mutable_metadata()->add_values()->set_string_value("v");
+    return filter;
+  };
+  pb::Filter pattern;
+  pattern.mutable_document()->set_operator_(pb::DocumentFilter::OPERATOR_MATCHES);
+  pattern.mutable_document()->set_pattern("(lung");
+  pb::Filter silent;
+  silent.mutable_all_of()->add_filters();
+  pb::Filter deep;
+  for (pb::Filter* level = &deep; deep.ByteSizeLong() < 400;) level = level->mutable_all_of()->add_filters();
+  const std::pair<pb::Filter, std::string> cases[] = {
+      {metadata(pb::MetadataFilter::OPERATOR_UNSPECIFIED, 1), "operator"},
+      {metadata(pb::MetadataFilter::OPERATOR_EQUAL, 2), "k"},
+      {metadata(pb::MetadataFilter::OPERATOR_IN, 0), "k"},
+      {metadata(pb::MetadataFilter::OPERATOR_LESS, 1), "number"},
+      {pattern, "(lung"},
+      {silent, "says nothing"},
+      {deep, "levels"},
+  };
+  for (const auto& [filter, word] : cases) {
+    SCOPED_TRACE(filter.ShortDebugString());
+    pb::QueryRequest query = OneVector();
+    *query.mutable_filter() = filter;
+    Expect(Query(query), StatusCode::INVALID_ARGUMENT, "", word);
+    pb::GetRequest get;
+    *get.mutable_filter() = filter;
+    Expect(Get(get), StatusCode::INVALID_ARGUMENT, "", word);
+    pb::DeleteRequest request;
+    *request.mutable_collection() = Named("c01");
+    *request.mutable_filter() = filter;
+    pb::DeleteResponse response;
+    Expect(server_.vectors().Delete(As(kWriteToken).get(), request, &response), StatusCode::INVALID_ARGUMENT, "", word);
+  }
   EXPECT_EQ(Count(), 5);
 }
 

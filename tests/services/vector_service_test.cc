@@ -295,6 +295,55 @@ TEST_F(VectorServiceTest, DeletedRecordsAreGone) {
   EXPECT_THAT(Ids(GetAll(pb::GetRequest())), ElementsAre("r0", "r2", "r4", "r5", "r6", "r7", "r8", "r9"));
 }
 
+TEST_F(VectorServiceTest, FiltersNarrowGetQueryAndDelete) {
+  server_.Create("c01");
+  std::vector<pb::RecordChange> changes;
+  for (int i = 0; i < 10; ++i) {
+    pb::RecordChange change = Change(absl::StrCat("r", i), {static_cast<float>(i), 1});
+    change.set_document(i % 2 == 0 ? "left lung" : "heart");
+    (*change.mutable_metadata())["rank"].set_int_value(i);
+    changes.push_back(change);
+  }
+  Upsert(changes);
+  pb::Filter filter;
+  pb::Filter& document = *filter.mutable_all_of()->add_filters();
+  document.mutable_document()->set_operator_(pb::DocumentFilter::OPERATOR_CONTAINS);
+  document.mutable_document()->set_pattern("lung");
+  pb::Filter& rank = *filter.mutable_all_of()->add_filters();
+  rank.mutable_metadata()->set_key("rank");
+  rank.mutable_metadata()->set_operator_(pb::MetadataFilter::OPERATOR_GREATER);
+  rank.mutable_metadata()->add_values()->set_double_value(3.5);
+
+  pb::GetRequest get;
+  *get.mutable_filter() = filter;
+  EXPECT_THAT(Ids(GetAll(get)), ElementsAre("r4", "r6", "r8"));
+  get.set_offset(1);
+  get.set_limit(1);
+  EXPECT_THAT(Ids(GetAll(get)), ElementsAre("r6"));
+
+  pb::QueryRequest query;
+  *query.mutable_collection() = Named("c01");
+  query.add_vectors()->mutable_values()->Add(0);
+  query.mutable_vectors(0)->add_values(1);
+  query.set_k(2);
+  *query.mutable_filter() = filter;
+  pb::QueryResponse found;
+  ASSERT_TRUE(stub().Query(As(kReadToken).get(), query, &found).ok());
+  ASSERT_EQ(found.results_size(), 1);
+  ASSERT_EQ(found.results(0).hits_size(), 2);
+  EXPECT_EQ(found.results(0).hits(0).record().id(), "r4");
+  EXPECT_EQ(found.results(0).hits(1).record().id(), "r6");
+
+  pb::DeleteRequest request;
+  *request.mutable_collection() = Named("c01");
+  *request.mutable_filter() = filter;
+  for (const char* id : {"r4", "r5", "r8"}) request.add_ids(id);
+  pb::DeleteResponse response;
+  ASSERT_TRUE(stub().Delete(As(kWriteToken).get(), request, &response).ok());
+  EXPECT_EQ(response.deleted(), 2);
+  EXPECT_EQ(Count(), 8);
+}
+
 TEST_F(VectorServiceTest, GetTakesIdsOffsetAndLimit) {
   server_.Create("c01");
   server_.Fill("c01", 20, 2, kSeed);
