@@ -3,6 +3,7 @@
 #
 #   scripts/install_dependencies.sh build   what compiles and runs the three programs
 #   scripts/install_dependencies.sh test    the above and what the tests use besides
+#   scripts/install_dependencies.sh bench   the above and what the benchmarks use besides
 #
 # Asks apt only for what dpkg does not have, so a second call takes a moment. Uses sudo only when not root.
 set -euo pipefail
@@ -11,19 +12,21 @@ build_packages=(
   g++ cmake ninja-build ccache pkg-config git ca-certificates curl
   libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev
   libfaiss-dev libblas-dev liblapack-dev
-  libabsl-dev libboost1.81-dev libssl-dev libsqlite3-dev libsimdjson-dev libhwy-dev libroaring-dev libre2-dev
+  libabsl-dev libboost1.81-dev libssl-dev libsqlite3-dev libsimdjson-dev libhwy-dev libre2-dev
   libarchive-dev libcurl4-openssl-dev libspdlog-dev prometheus-cpp-dev libxxhash-dev zlib1g-dev
 )
 test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy clang libomp-dev
   python3 python3-venv python3-dev nodejs npm golang-go procps openssl
 )
+bench_packages=(wrk)
 
 packages=("${build_packages[@]}")
 case "${1:-build}" in
   build) ;;
   test) packages+=("${test_packages[@]}") ;;
-  *) echo "usage: scripts/install_dependencies.sh [build|test]" >&2; exit 2 ;;
+  bench) packages+=("${test_packages[@]}" "${bench_packages[@]}") ;;
+  *) echo "usage: scripts/install_dependencies.sh [build|test|bench]" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

@@ -1,0 +1,234 @@
+"""Queries with filters, over REST, beside real Chroma 1.5.9 in the same run.
+
+    benchmarks/run filter
+
+50,000 records of ontology form, every request with a filter of its own (at least 1,000 distinct ones per kind, where the
+kind has that many), n_results=10, documents, metadatas and distances returned. `wrk` asks over 8 connections; the two
+servers take turns, and only the one that is asked works. Recall is measured against a filtered brute force.
+"""
+import argparse
+import base64
+import contextlib
+import http.client
+import json
+import os
+import pathlib
+import platform
+import random
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "tests" / "compat"), str(ROOT / "tests" / "compat" / "differential")]
+
+import mix_vectors  # noqa: E402
+import numpy  # noqa: E402
+import ontology  # noqa: E402
+import reference_server  # noqa: E402
+import stack as stacks  # noqa: E402
+
+K = 10
+BATCH = 1000
+CONNECTIONS = 8
+REQUESTS = 2000  # distinct bodies per kind
+BRANCHES = 20
+COLLECTION = "ontology_form"
+SELECTIVITIES = (0.5, 0.1, 0.01, 0.001)
+RECALL_QUERIES = 200
+rows = []
+
+LUA = """
+local bodies, at = {}, 0
+function init(args)
+  local file = io.open(args[1], "rb")
+  for line in file:lines() do bodies[#bodies + 1] = line end
+  file:close()
+end
+function request()
+  at = at % #bodies + 1
+  return wrk.format("POST", nil, nil, bodies[at])
+end
+"""
+
+
+class Corpus:
+    """Records of ontology form: a term's text, its identifier, its branch, its depth, flags and scores."""
+
+    def __init__(self, count, seed):
+        self.random = random.Random(seed)
+        stored = [ontology.stored(name) for name in ("uberon", "cell_ontology")]
+        texts = [text for _, _, documents in stored for text in documents]
+        self.embeddings = mix_vectors.mixed(count, seed, numpy.concatenate([base for _, base, _ in stored]))
+        self.queries = numpy.concatenate([ontology.queries(name)[0] for name in ("uberon", "cell_ontology")])
+        self.ids = [f"TERM:{number:07d}" for number in range(count)]
+        self.documents = [f"{self.random.choice(texts)}; {self.random.choice(texts)}" for _ in range(count)]
+        self.uniform = numpy.random.default_rng(seed).random(count)
+        self.metadatas = [{"term_id": self.ids[i], "branch": f"branch_{i * 7919 % BRANCHES}", "depth": i % 13,
+                           "obsolete": i % 2 == 0, "information": float(self.uniform[i])} for i in range(count)]
+        self.words = sorted({word for text in texts for word in re.findall(r"[a-z]{5,}", text)})
+
+    def body(self, **filters):
+        vector = self.queries[self.random.randrange(len(self.queries))]
+        return json.dumps({"query_embeddings": [vector.tolist()], "n_results": K,
+                           "include": ["documents", "metadatas", "distances"], **filters})
+
+    def kinds(self):
+        """Kind of filter → a function that draws one."""
+        draw = self.random
+        return {
+            "none": dict,
+            "where boolean": lambda: {"where": {"obsolete": draw.random() < 0.5}},
+            "where one of 20 values": lambda: {"where": {"branch": f"branch_{draw.randrange(BRANCHES)}"}},
+            "where number below x": lambda: {"where": {"information": {"$lt": draw.random()}}},
+            "where $in of 200": lambda: {"where": {"term_id": {"$in": draw.sample(self.ids, 200)}}},
+            "where_document $contains": lambda: {"where_document": {"$contains": draw.choice(self.words)}},
+        }
+
+
+class Server:
+    """What is asked: its address, the path of its collection, its processes."""
+
+    def __init__(self, name, address, headers, processes):
+        self.name, self.address, self.headers, self.processes = name, address, headers, processes
+        self.path = None
+
+    def post(self, path, body):
+        with contextlib.closing(http.client.HTTPConnection(*self.address, timeout=300)) as connection:
+            connection.request("POST", path, body=body, headers={"Content-Type": "application/json", **self.headers})
+            answer = connection.getresponse()
+            text = answer.read()
+            assert answer.status in (200, 201), f"{self.name} {path}: {answer.status} {text[:300]!r}"
+            return json.loads(text)
+
+    def fill(self, corpus):
+        made = self.post(f"{stacks.V2}/collections", json.dumps(
+            {"name": COLLECTION, "metadata": {"hnsw:space": "cosine"}, "get_or_create": False}))
+        self.path = f"{stacks.V2}/collections/{made['id']}"
+        started = time.monotonic()
+        for begin in range(0, len(corpus.ids), BATCH):
+            part = slice(begin, begin + BATCH)
+            self.post(f"{self.path}/add", json.dumps(
+                {"ids": corpus.ids[part], "documents": corpus.documents[part], "metadatas": corpus.metadatas[part],
+                 "embeddings": [base64.b64encode(row.tobytes()).decode() for row in corpus.embeddings[part]]}))
+        return time.monotonic() - started
+
+    def cpu_seconds(self):
+        words = [pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.processes()]
+        return sum(int(w[11]) + int(w[12]) for w in words) / os.sysconf("SC_CLK_TCK")
+
+    def load(self, bodies, seconds, scratch):
+        """(requests a second, CPU seconds of the server per request)."""
+        told, script = scratch / "bodies", scratch / "requests.lua"
+        told.write_text("\n".join(bodies) + "\n")
+        script.write_text(LUA)
+        headers = [word for name, value in {"Content-Type": "application/json", **self.headers}.items()
+                   for word in ("-H", f"{name}: {value}")]
+        before = self.cpu_seconds()
+        done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "60s", "-s", str(script), *headers,
+                               f"http://{self.address[0]}:{self.address[1]}{self.path}/query", "--", str(told)],
+                              capture_output=True, text=True, check=True).stdout
+        spent = self.cpu_seconds() - before
+        assert "Non-2xx" not in done and "Socket errors" not in done, done
+        asked = int(re.search(r"(\d+) requests in", done)[1])
+        return float(re.search(r"Requests/sec:\s+([\d.]+)", done)[1]), spent / max(1, asked)
+
+
+def report(what, **values):
+    rows.append({"what": what, **values})
+    print(f"{what:28}" + "".join(f" {name}={value:<11.5g}" for name, value in values.items()), flush=True)
+
+
+def family(process):
+    """A process and what it started."""
+    children = pathlib.Path(f"/proc/{process}/task/{process}/children")
+    return [process] + [pid for child in children.read_text().split() for pid in family(int(child))]
+
+
+def wait_for_graph(stack):
+    """Until what was written is in segments with their graphs, as a service at rest has it."""
+    stack.vectorctl("compact", COLLECTION)
+
+
+def throughput(servers, corpus, seconds, rounds, scratch):
+    for kind, draw in corpus.kinds().items():
+        bodies = [corpus.body(**draw()) for _ in range(REQUESTS)]
+        measured = {server.name: [] for server in servers}
+        for _ in range(rounds):
+            for server in servers:
+                measured[server.name].append(server.load(bodies, seconds, scratch))
+        rates = {name: statistics.median(rate for rate, _ in values) for name, values in measured.items()}
+        costs = {name: statistics.median(cost for _, cost in values) for name, values in measured.items()}
+        values = {f"{name}_per_s": rate for name, rate in rates.items()}
+        values |= {f"{name}_cpu_us": 1e6 * cost for name, cost in costs.items()}
+        if len(servers) > 1:
+            values["ratio"] = rates["ours"] / rates["chroma"]
+        report(kind, distinct=len(set(bodies)), **values)
+
+
+def recall(servers, corpus):
+    distances = None
+    chosen = corpus.queries[corpus.random.sample(range(len(corpus.queries)), RECALL_QUERIES)]
+    distances = 1 - (chosen / numpy.linalg.norm(chosen, axis=1, keepdims=True)) @ corpus.embeddings.T
+    for selectivity in SELECTIVITIES:
+        allowed = numpy.flatnonzero(corpus.uniform < selectivity)
+        truth = allowed[numpy.argsort(distances[:, allowed], axis=1)[:, :K]]
+        found = {}
+        for server in servers:
+            hits = 0
+            for query, wanted in zip(chosen, truth):
+                answer = server.post(f"{server.path}/query", json.dumps(
+                    {"query_embeddings": [query.tolist()], "n_results": K, "include": [],
+                     "where": {"information": {"$lt": selectivity}}}))
+                hits += len({corpus.ids[row] for row in wanted} & set(answer["ids"][0]))
+            found[f"{server.name}_recall"] = hits / truth.size
+        report(f"recall at {100 * selectivity:g} %", **found)
+
+
+def reads(server, corpus):
+    """Large gets: 5,000 records with embeddings, and 40,000 by their ids."""
+    seconds = []
+    for _ in range(5):
+        started = time.monotonic()
+        answer = server.post(f"{server.path}/get", json.dumps({"limit": 5000, "include": ["embeddings", "documents", "metadatas"]}))
+        seconds.append(time.monotonic() - started)
+        assert len(answer["ids"]) == 5000 and len(answer["embeddings"]) == 5000
+    report("get 5,000 with embeddings", seconds=min(seconds))
+    wanted = corpus.ids[:40000]
+    started = time.monotonic()
+    answer = server.post(f"{server.path}/get", json.dumps({"ids": wanted, "include": ["documents"]}))
+    assert sorted(answer["ids"]) == wanted
+    report("get 40,000 by id", seconds=time.monotonic() - started)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--records", type=int, default=50_000)
+    parser.add_argument("--seconds", type=int, default=6, help="of each turn (default 6)")
+    parser.add_argument("--rounds", type=int, default=2, help="turns of each server per kind (default 2)")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--alone", action="store_true", help="without Chroma")
+    told = parser.parse_args()
+    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, {told.records} records, seed {told.seed}")
+    corpus = Corpus(told.records, told.seed)
+    with contextlib.ExitStack() as running, tempfile.TemporaryDirectory(prefix="omics-") as scratch:
+        stack = running.enter_context(stacks.running_stack())
+        servers = [Server("ours", (stack.host, stack.port), {"X-Chroma-Token": stack.token},
+                          lambda: [stack.service.process.pid, stack.gateway.process.pid])]
+        if not told.alone:
+            chroma = running.enter_context(reference_server.running_reference("1.5.9"))
+            servers.append(Server("chroma", chroma.address, {}, lambda: family(chroma.process.pid)))
+        for server in servers:
+            report(f"ingest, {server.name}", records_per_s=told.records / server.fill(corpus))
+        wait_for_graph(stack)
+        recall(servers, corpus)
+        throughput(servers, corpus, told.seconds, told.rounds, pathlib.Path(scratch))
+        reads(servers[0], corpus)
+    (ROOT / "build").mkdir(exist_ok=True)
+    (ROOT / "build" / "bench_filter.json").write_text(json.dumps(rows, indent=1) + "\n")
+
+
+main()
