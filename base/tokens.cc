@@ -35,6 +35,10 @@ constexpr std::size_t kTokensFileSizeMax = 1 << 20;
 // Base64 of the longest token and a user name; a longer header has no token of ours.
 constexpr std::size_t kAuthorizationSizeMax = 8192;
 constexpr std::string_view kDigestPrefix = "sha256:";
+// Every look-up by a bound token reads its lists.
+constexpr std::size_t kScopeEntriesMax = 100;
+// The longest name of a tenant, a database or a collection.
+constexpr std::size_t kScopeNameSizeMax = 512;
 
 bool IsPrintable(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](unsigned char c) { return c > ' ' && c < 0x7f; });
@@ -75,6 +79,78 @@ absl::StatusOr<Sha256Digest> ParseDigest(std::string_view column) {
   return digest;
 }
 
+bool IsPatternCharacter(unsigned char c) {
+  return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-' || c == '*';
+}
+
+absl::StatusOr<std::string> ParsePattern(absl::string_view text) {
+  if (text.size() <= kScopeNameSizeMax && std::all_of(text.begin(), text.end(), IsPatternCharacter)) {
+    return std::string(text);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("a pattern of collections has at most ", kScopeNameSizeMax, " characters of [a-zA-Z0-9._-] and *"));
+}
+
+// A tenant's or database's name, of which some bytes may be written as %XX.
+absl::StatusOr<std::string> ParseScopeName(absl::string_view text) {
+  std::string name;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const absl::string_view hex = text.substr(i + 1, 2);
+    if (text[i] == '*') return absl::InvalidArgumentError("only collections may have a *: leave it out for all");
+    if (text[i] != '%') {
+      name.push_back(text[i]);
+    } else if (hex.size() == 2 && absl::ascii_isxdigit(static_cast<unsigned char>(hex[0])) &&
+               absl::ascii_isxdigit(static_cast<unsigned char>(hex[1]))) {
+      name.append(absl::HexStringToBytes(hex));
+      i += 2;
+    } else {
+      return absl::InvalidArgumentError("a % must be followed by two hexadecimal digits: write % itself as %25");
+    }
+  }
+  const auto is_control = [](unsigned char c) { return absl::ascii_iscntrl(c); };
+  if (name.size() <= kScopeNameSizeMax && std::none_of(name.begin(), name.end(), is_control)) return name;
+  return absl::InvalidArgumentError(
+      absl::StrCat("a name has at most ", kScopeNameSizeMax, " bytes and no control characters"));
+}
+
+using EntryParser = absl::StatusOr<std::string> (*)(absl::string_view);
+
+absl::StatusOr<std::vector<std::string>> ParseScopeList(absl::string_view text, EntryParser parse) {
+  std::vector<std::string> entries;
+  for (const absl::string_view part : absl::StrSplit(text, ',')) {
+    if (part.empty()) return absl::InvalidArgumentError("it has an empty name");
+    if (entries.size() == kScopeEntriesMax) {
+      return absl::InvalidArgumentError(absl::StrCat("it has more than ", kScopeEntriesMax, " names"));
+    }
+    OMICS_ASSIGN_OR_RETURN(std::string entry, parse(part));
+    if (std::find(entries.begin(), entries.end(), entry) != entries.end()) {
+      return absl::InvalidArgumentError("it has the same name twice");
+    }
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+// One of the columns after the third.
+absl::Status ParseScopeColumn(absl::string_view column, Scope& scope) {
+  const std::size_t sign = column.find('=');
+  const absl::string_view key = column.substr(0, sign);
+  const bool collections = key == "collections";
+  std::vector<std::string>* const entries = key == "tenant"     ? &scope.tenants
+                                            : key == "database" ? &scope.databases
+                                            : collections       ? &scope.collections
+                                                                : nullptr;
+  if (entries == nullptr || sign == absl::string_view::npos) {
+    return absl::InvalidArgumentError(
+        "after NAME ROLE sha256:HEX only tenant=…, database=… and collections=… may follow");
+  }
+  if (!entries->empty()) return absl::InvalidArgumentError(absl::StrCat(key, "= stands there twice"));
+  auto parsed = ParseScopeList(column.substr(sign + 1), collections ? ParsePattern : ParseScopeName);
+  if (!parsed.ok()) return Annotate(parsed.status(), absl::StrCat(key, "="));
+  *entries = *std::move(parsed);
+  return absl::OkStatus();
+}
+
 struct TokenLine {
   Principal principal;
   Sha256Digest digest;
@@ -82,14 +158,20 @@ struct TokenLine {
 
 absl::StatusOr<TokenLine> ParseLine(absl::string_view line) {
   const std::vector<absl::string_view> columns = absl::StrSplit(line, absl::ByAnyChar(" \t\r"), absl::SkipEmpty());
-  if (columns.size() != 3) return absl::InvalidArgumentError("expected three columns: NAME ROLE sha256:HEX");
+  if (columns.size() < 3) {
+    return absl::InvalidArgumentError("expected at least three columns: NAME ROLE sha256:HEX");
+  }
   if (columns[0].size() > kTokenNameSizeMax || !IsPrintable(ToStd(columns[0]))) {
     return absl::InvalidArgumentError(absl::StrCat("a name is at most ", kTokenNameSizeMax, " printable characters"));
   }
   const std::optional<Role> role = ParseRole(columns[1]);
   if (!role) return absl::InvalidArgumentError("the role must be read, write or admin");
   OMICS_ASSIGN_OR_RETURN(const Sha256Digest digest, ParseDigest(ToStd(columns[2])));
-  return TokenLine{{std::string(columns[0]), *role}, digest};
+  TokenLine parsed{{std::string(columns[0]), *role}, digest};
+  for (std::size_t i = 3; i < columns.size(); ++i) {
+    OMICS_RETURN_IF_ERROR(ParseScopeColumn(columns[i], parsed.principal.scope));
+  }
+  return parsed;
 }
 
 absl::string_view WithoutComment(absl::string_view line) {
@@ -126,7 +208,54 @@ absl::StatusOr<TokenSet> LoadTokensFile(const std::string& path) {
   return tokens;
 }
 
+bool Contains(const std::vector<std::string>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+// Goes back to the last `*` only, so the time is bounded by the product of the sizes.
+bool MatchesPattern(std::string_view pattern, std::string_view name) {
+  std::size_t in_pattern = 0;
+  std::size_t in_name = 0;
+  std::size_t star = std::string_view::npos;
+  std::size_t resume = 0;  // where in the name the last star's successor is tried
+  while (in_name < name.size()) {
+    if (in_pattern < pattern.size() && pattern[in_pattern] == '*') {
+      star = in_pattern++;
+      resume = in_name;
+    } else if (in_pattern < pattern.size() && pattern[in_pattern] == name[in_name]) {
+      ++in_pattern;
+      ++in_name;
+    } else if (star != std::string_view::npos) {
+      in_pattern = star + 1;
+      in_name = ++resume;
+    } else {
+      return false;
+    }
+  }
+  return pattern.find_first_not_of('*', in_pattern) == std::string_view::npos;
+}
+
 }  // namespace
+
+bool Scope::CoversTenant(std::string_view tenant) const { return tenants.empty() || Contains(tenants, tenant); }
+
+bool Scope::CoversDatabase(std::string_view tenant, std::string_view database) const {
+  return CoversTenant(tenant) && (databases.empty() || Contains(databases, database));
+}
+
+bool Scope::CoversWholeDatabase(std::string_view tenant, std::string_view database) const {
+  return CoversDatabase(tenant, database) && collections.empty();
+}
+
+bool Scope::CoversCollection(std::string_view tenant, std::string_view database, std::string_view collection) const {
+  return CoversDatabase(tenant, database) && CoversCollectionName(collection);
+}
+
+bool Scope::CoversCollectionName(std::string_view collection) const {
+  return collections.empty() || std::any_of(collections.begin(), collections.end(), [&](const std::string& pattern) {
+           return MatchesPattern(pattern, collection);
+         });
+}
 
 std::string_view RoleName(Role role) {
   switch (role) {

@@ -17,10 +17,32 @@ enum class Role { kRead = 1, kWrite = 2, kAdmin = 3 };
 // "read", "write", "admin".
 std::string_view RoleName(Role role);
 
+// What a token is bound to: all three must cover what is asked for. An empty list does not restrict. Names are compared
+// byte by byte; a pattern may hold `*`, which stands for any number of characters.
+//
+// Thread safety: const members may be called from any thread.
+struct Scope {
+  std::vector<std::string> tenants;
+  std::vector<std::string> databases;
+  std::vector<std::string> collections;  // patterns of names
+
+  bool unbound() const { return tenants.empty() && databases.empty() && collections.empty(); }
+  bool CoversTenant(std::string_view tenant) const;
+  // May know of the database; what is in it may still be out of scope.
+  bool CoversDatabase(std::string_view tenant, std::string_view database) const;
+  // The database with whatever is in it, now and later: a token that is bound to collections, be it to `*`, has no
+  // right on the database itself.
+  bool CoversWholeDatabase(std::string_view tenant, std::string_view database) const;
+  bool CoversCollection(std::string_view tenant, std::string_view database, std::string_view collection) const;
+  // CoversCollection() in a database that is covered.
+  bool CoversCollectionName(std::string_view collection) const;
+};
+
 // What a token stands for.
 struct Principal {
   std::string name;  // from the tokens file; "" for the environment's token
   Role role = Role::kRead;
+  Scope scope = {};
 };
 
 // An immutable set of accepted tokens. Tokens are kept as SHA-256 digests only; a check compares the presented token's
@@ -38,8 +60,10 @@ class TokenSet {
   static absl::StatusOr<TokenSet> FromBareToken(std::string_view token);
 
   // The text of a tokens file: one token per line, "NAME ROLE sha256:HEX" (or the token itself in the place of
-  // sha256:HEX); '#' starts a comment. INVALID_ARGUMENT naming the line for anything else, and for a file with no
-  // token: a set that is half understood must not come into force.
+  // sha256:HEX), then, each at most once and in any order, what it is bound to: "tenant=NAME[,NAME…]",
+  // "database=NAME[,NAME…]", "collections=PATTERN[,PATTERN…]". In names, what the line needs for itself (space, comma,
+  // '#', '%', '*') is written as %XX. '#' starts a comment. INVALID_ARGUMENT naming the line for anything else, and for
+  // a file with no token: a set that is half understood must not come into force.
   static absl::StatusOr<TokenSet> FromFileText(std::string_view text);
 
   // UNAUTHENTICATED ("no token…" when `token` is empty, "unknown token" otherwise) with the reason TOKEN_MISSING or

@@ -19,7 +19,7 @@ inline constexpr char kReasonJsonShape[] = "JSON_SHAPE";
 
 // What limits a body besides its bytes.
 
-// A `where` of 64 levels is the service's limit; the clients' own nesting is three.
+// Beyond any client's own nesting, which is three.
 inline constexpr int kJsonDepthMax = 64;
 // Records or ids of one request. Clients split at the announced 5,461 records, the oldest at 41,666.
 inline constexpr int kRecordsMax = 100'000;
@@ -28,5 +28,7 @@ inline constexpr std::int64_t kMetadataValuesMax = 2'000'000;
 // The service's own limits for one call.
 inline constexpr int kQueryVectorsMax = 1'024;
 inline constexpr int kFilterNodesMax = 1'024;
+// Less the level that joins `where` with `where_document`.
+inline constexpr int kFilterDepthMax = 31;
 
 }  // namespace omics::gateway

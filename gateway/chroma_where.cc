@@ -28,8 +28,8 @@ struct Budget {
   int nodes = 0;
 
   absl::Status Enter(int depth) {
-    if (depth >= kJsonDepthMax) {
-      return InvalidWhere(absl::StrCat("nested deeper than ", kJsonDepthMax, " levels"));
+    if (depth >= kFilterDepthMax) {
+      return InvalidWhere(absl::StrCat("nested deeper than ", kFilterDepthMax, " levels"));
     }
     if (++nodes > kFilterNodesMax) return InvalidWhere(absl::StrCat("more than ", kFilterNodesMax, " conditions"));
     return absl::OkStatus();

@@ -1,4 +1,4 @@
-// Reads `where` and `where_document` into the service's filters, both of which may nest to kJsonDepthMax levels and
+// Reads `where` and `where_document` into the service's filters, both of which may nest to kFilterDepthMax levels and
 // kFilterNodesMax conditions. Includes simdjson: for the files that read JSON only.
 #pragma once
 

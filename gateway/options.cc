@@ -14,10 +14,12 @@ void AddTokenOptions(Config& config, TokenSources& tokens) {
               "The one token that clients must send, at least 16 characters.",
               true},
              tokens.credentials);
-  config.Add({"tokens-file",
-              {"OMICS_VECTOR_TOKENS_FILE"},
-              "File of tokens, one per line: NAME ROLE sha256:HEX. Read again on SIGHUP."},
-             tokens.tokens_file);
+  config.Add(
+      {"tokens-file",
+       {"OMICS_VECTOR_TOKENS_FILE"},
+       "File of tokens, one per line: NAME ROLE sha256:HEX [tenant=NAMES] [database=NAMES] [collections=PATTERNS]. "
+       "Read again on SIGHUP."},
+      tokens.tokens_file);
   config.Add({"insecure-no-auth", {"OMICS_VECTOR_INSECURE_NO_AUTH"}, "Accept every caller without a token."},
              tokens.insecure_no_auth);
 }

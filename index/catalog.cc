@@ -80,6 +80,15 @@ NameKey KeyOf(const CollectionInfo& info) { return {info.tenant, info.database, 
 
 }  // namespace
 
+absl::Status TenantNotFound(const std::string& tenant) {
+  return NotFound("TENANT_NOT_FOUND", absl::StrCat("tenant '", tenant.substr(0, 512), "' does not exist"));
+}
+
+absl::Status DatabaseNotFound(const std::string& tenant, const std::string& database) {
+  return NotFound("DATABASE_NOT_FOUND", absl::StrCat("database '", database.substr(0, 512), "' of tenant '",
+                                                     tenant.substr(0, 512), "' does not exist"));
+}
+
 class Catalog::Impl {
  public:
   Impl(CatalogOptions options, DataDir dir, FileDescriptor lock, CatalogStore store)
@@ -97,13 +106,14 @@ class Catalog::Impl {
   absl::Status Reset();
 
   absl::StatusOr<CollectionInfo> CreateCollection(const CollectionSpec& spec, bool get_or_create, bool* created);
-  absl::StatusOr<CollectionInfo> GetCollection(const CollectionRef& ref) const;
+  absl::StatusOr<CollectionInfo> GetCollection(const CollectionRef& ref, const Visible& visible) const;
   CollectionPage ListCollections(const std::string& tenant, const std::string& database, std::int64_t offset,
-                                 std::int64_t limit) const;
-  std::vector<CollectionInfo> ListAllCollections() const;
-  absl::StatusOr<CollectionInfo> UpdateCollection(const CollectionRef& ref, const CollectionUpdate& update);
-  absl::Status DeleteCollection(const CollectionRef& ref);
-  absl::StatusOr<std::shared_ptr<Collection>> OpenCollection(const CollectionRef& ref) const;
+                                 std::int64_t limit, const Visible& visible) const;
+  std::vector<CollectionInfo> ListAllCollections(const Visible& visible) const;
+  absl::StatusOr<CollectionInfo> UpdateCollection(const CollectionRef& ref, const CollectionUpdate& update,
+                                                  const Visible& visible);
+  absl::Status DeleteCollection(const CollectionRef& ref, const Visible& visible);
+  absl::StatusOr<std::shared_ptr<Collection>> OpenCollection(const CollectionRef& ref, const Visible& visible) const;
 
   // A collection in state 'creating', with its files.
   struct Staged {
@@ -124,7 +134,8 @@ class Catalog::Impl {
   };
   using EntryPtr = std::shared_ptr<Entry>;
 
-  absl::StatusOr<EntryPtr> Find(const CollectionRef& ref) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::StatusOr<EntryPtr> Find(const CollectionRef& ref, const Visible& visible) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckDatabase(const std::string& tenant, const std::string& database) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckNameFree(const CollectionInfo& info) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -233,7 +244,7 @@ absl::Status Catalog::Impl::CreateTenant(const std::string& name) {
 absl::Status Catalog::Impl::GetTenant(const std::string& name) const {
   MutexLock lock(mutex_);
   if (std::find(tenants_.begin(), tenants_.end(), name) != tenants_.end()) return absl::OkStatus();
-  return NotFound("TENANT_NOT_FOUND", absl::StrCat("tenant '", name.substr(0, 512), "' does not exist"));
+  return TenantNotFound(name);
 }
 
 std::vector<std::string> Catalog::Impl::ListTenants() const {
@@ -265,8 +276,7 @@ absl::StatusOr<Database> Catalog::Impl::GetDatabase(const std::string& tenant, c
   for (const Database& database : databases_) {
     if (database.tenant == tenant && database.name == name) return database;
   }
-  return NotFound("DATABASE_NOT_FOUND", absl::StrCat("database '", name.substr(0, 512), "' of tenant '",
-                                                     tenant.substr(0, 512), "' does not exist"));
+  return DatabaseNotFound(tenant, name);
 }
 
 std::vector<Database> Catalog::Impl::ListDatabases(const std::string& tenant) const {
@@ -330,8 +340,8 @@ absl::Status Catalog::Impl::CheckDatabase(const std::string& tenant, const std::
   for (const Database& known : databases_) {
     if (known.tenant == tenant && known.name == database) return absl::OkStatus();
   }
-  return NotFound("DATABASE_NOT_FOUND", absl::StrCat("database '", database.substr(0, 512), "' of tenant '",
-                                                     tenant.substr(0, 512), "' does not exist"));
+  const bool tenant_known = std::find(tenants_.begin(), tenants_.end(), tenant) != tenants_.end();
+  return tenant_known ? DatabaseNotFound(tenant, database) : TenantNotFound(tenant);
 }
 
 absl::Status Catalog::Impl::CheckNameFree(const CollectionInfo& info) const {
@@ -339,7 +349,7 @@ absl::Status Catalog::Impl::CheckNameFree(const CollectionInfo& info) const {
   return Exists("COLLECTION_EXISTS", absl::StrCat("collection '", info.name, "' already exists"));
 }
 
-absl::StatusOr<Catalog::Impl::EntryPtr> Catalog::Impl::Find(const CollectionRef& ref) const {
+absl::StatusOr<Catalog::Impl::EntryPtr> Catalog::Impl::Find(const CollectionRef& ref, const Visible& visible) const {
   EntryPtr entry;
   if (!ref.id.empty()) {
     const auto found = by_id_.find(absl::AsciiStrToLower(ref.id));
@@ -350,7 +360,7 @@ absl::StatusOr<Catalog::Impl::EntryPtr> Catalog::Impl::Find(const CollectionRef&
   } else if (const auto found = by_name_.find({ref.tenant, ref.database, ref.name}); found != by_name_.end()) {
     entry = found->second;
   }
-  if (entry) return entry;
+  if (entry && (!visible || visible(entry->info))) return entry;
   return NotFound("COLLECTION_NOT_FOUND", Describe(ref) + " does not exist");
 }
 
@@ -359,7 +369,7 @@ absl::StatusOr<CollectionInfo> Catalog::Impl::CreateCollection(const CollectionS
   if (created) *created = false;
   OMICS_RETURN_IF_ERROR(CheckCollectionName(spec.name));
   MutexLock change(change_mutex_);
-  const absl::StatusOr<CollectionInfo> existing = GetCollection({spec.tenant, spec.database, spec.name, ""});
+  const absl::StatusOr<CollectionInfo> existing = GetCollection({spec.tenant, spec.database, spec.name, ""}, nullptr);
   if (existing.ok() && get_or_create) return existing;
   if (existing.ok()) return Exists("COLLECTION_EXISTS", absl::StrCat("collection '", spec.name, "' already exists"));
   OMICS_ASSIGN_OR_RETURN(Staged staged, StageLocked(spec));
@@ -464,36 +474,39 @@ absl::Status Catalog::Impl::RemoveCollectionFiles(const std::string& id) {
   return store_.Forget(id);
 }
 
-absl::StatusOr<CollectionInfo> Catalog::Impl::GetCollection(const CollectionRef& ref) const {
+absl::StatusOr<CollectionInfo> Catalog::Impl::GetCollection(const CollectionRef& ref, const Visible& visible) const {
   MutexLock lock(mutex_);
-  OMICS_ASSIGN_OR_RETURN(const EntryPtr entry, Find(ref));
+  OMICS_ASSIGN_OR_RETURN(const EntryPtr entry, Find(ref, visible));
   return entry->info;
 }
 
 CollectionPage Catalog::Impl::ListCollections(const std::string& tenant, const std::string& database,
-                                              std::int64_t offset, std::int64_t limit) const {
+                                              std::int64_t offset, std::int64_t limit, const Visible& visible) const {
   MutexLock lock(mutex_);
   CollectionPage page;
   for (const auto& [number, entry] : live_) {
     if (entry->info.tenant != tenant || entry->info.database != database) continue;
+    if (visible && !visible(entry->info)) continue;
     const std::int64_t place = page.total++;
     if (place >= offset && place - offset < limit) page.collections.push_back(entry->info);
   }
   return page;
 }
 
-std::vector<CollectionInfo> Catalog::Impl::ListAllCollections() const {
+std::vector<CollectionInfo> Catalog::Impl::ListAllCollections(const Visible& visible) const {
   MutexLock lock(mutex_);
   std::vector<CollectionInfo> all;
   all.reserve(live_.size());
-  for (const auto& [number, entry] : live_) all.push_back(entry->info);
+  for (const auto& [number, entry] : live_) {
+    if (!visible || visible(entry->info)) all.push_back(entry->info);
+  }
   return all;
 }
 
-absl::StatusOr<CollectionInfo> Catalog::Impl::UpdateCollection(const CollectionRef& ref,
-                                                               const CollectionUpdate& update) {
+absl::StatusOr<CollectionInfo> Catalog::Impl::UpdateCollection(const CollectionRef& ref, const CollectionUpdate& update,
+                                                               const Visible& visible) {
   MutexLock change(change_mutex_);
-  OMICS_ASSIGN_OR_RETURN(CollectionInfo info, GetCollection(ref));
+  OMICS_ASSIGN_OR_RETURN(CollectionInfo info, GetCollection(ref, visible));
   const CollectionInfo before = info;
   if (update.name) info.name = *update.name;
   if (update.metadata) info.metadata = *update.metadata;
@@ -519,12 +532,12 @@ absl::StatusOr<CollectionInfo> Catalog::Impl::UpdateCollection(const CollectionR
   return info;
 }
 
-absl::Status Catalog::Impl::DeleteCollection(const CollectionRef& ref) {
+absl::Status Catalog::Impl::DeleteCollection(const CollectionRef& ref, const Visible& visible) {
   MutexLock change(change_mutex_);
   EntryPtr entry;
   {
     MutexLock lock(mutex_);
-    OMICS_ASSIGN_OR_RETURN(entry, Find(ref));
+    OMICS_ASSIGN_OR_RETURN(entry, Find(ref, visible));
   }
   OMICS_RETURN_IF_ERROR(DropRows({entry->info.id}, {}, {}));
   {
@@ -535,12 +548,13 @@ absl::Status Catalog::Impl::DeleteCollection(const CollectionRef& ref) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<Collection>> Catalog::Impl::OpenCollection(const CollectionRef& ref) const {
+absl::StatusOr<std::shared_ptr<Collection>> Catalog::Impl::OpenCollection(const CollectionRef& ref,
+                                                                          const Visible& visible) const {
   EntryPtr entry;
   CollectionImpl::Place place;
   {
     MutexLock lock(mutex_);
-    OMICS_ASSIGN_OR_RETURN(entry, Find(ref));
+    OMICS_ASSIGN_OR_RETURN(entry, Find(ref, visible));
     place = {dir_.collection(entry->info.id), entry->info.metric, entry->info.hnsw};
   }
   MutexLock open(entry->open_mutex);
@@ -596,20 +610,27 @@ absl::StatusOr<CollectionInfo> Catalog::CreateCollection(const CollectionSpec& s
                                                          bool* created) {
   return impl_->CreateCollection(spec, get_or_create, created);
 }
-absl::StatusOr<CollectionInfo> Catalog::GetCollection(const CollectionRef& ref) const {
-  return impl_->GetCollection(ref);
+absl::StatusOr<CollectionInfo> Catalog::GetCollection(const CollectionRef& ref, const Visible& visible) const {
+  return impl_->GetCollection(ref, visible);
 }
 absl::StatusOr<CollectionPage> Catalog::ListCollections(const std::string& tenant, const std::string& database,
-                                                        std::int64_t offset, std::int64_t limit) const {
-  return impl_->ListCollections(tenant, database, offset, limit);
+                                                        std::int64_t offset, std::int64_t limit,
+                                                        const Visible& visible) const {
+  return impl_->ListCollections(tenant, database, offset, limit, visible);
 }
-absl::StatusOr<std::vector<CollectionInfo>> Catalog::ListAllCollections() const { return impl_->ListAllCollections(); }
-absl::StatusOr<CollectionInfo> Catalog::UpdateCollection(const CollectionRef& ref, const CollectionUpdate& update) {
-  return impl_->UpdateCollection(ref, update);
+absl::StatusOr<std::vector<CollectionInfo>> Catalog::ListAllCollections(const Visible& visible) const {
+  return impl_->ListAllCollections(visible);
 }
-absl::Status Catalog::DeleteCollection(const CollectionRef& ref) { return impl_->DeleteCollection(ref); }
-absl::StatusOr<std::shared_ptr<Collection>> Catalog::OpenCollection(const CollectionRef& ref) const {
-  return impl_->OpenCollection(ref);
+absl::StatusOr<CollectionInfo> Catalog::UpdateCollection(const CollectionRef& ref, const CollectionUpdate& update,
+                                                         const Visible& visible) {
+  return impl_->UpdateCollection(ref, update, visible);
+}
+absl::Status Catalog::DeleteCollection(const CollectionRef& ref, const Visible& visible) {
+  return impl_->DeleteCollection(ref, visible);
+}
+absl::StatusOr<std::shared_ptr<Collection>> Catalog::OpenCollection(const CollectionRef& ref,
+                                                                    const Visible& visible) const {
+  return impl_->OpenCollection(ref, visible);
 }
 
 absl::StatusOr<std::unique_ptr<StagedCollection>> Catalog::StageCollection(const CollectionSpec& spec) {

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -82,6 +83,15 @@ struct CollectionPage {
   std::int64_t total = 0;
 };
 
+// Which collections a caller may know of: the others are to it as if they were not there. Null: all. It is asked under
+// the catalog's lock, about the very collection that is then given out or changed: it must be quick, and must not call
+// the catalog.
+using Visible = std::function<bool(const CollectionInfo& collection)>;
+
+// What the catalog answers where there is no such thing.
+absl::Status TenantNotFound(const std::string& tenant);
+absl::Status DatabaseNotFound(const std::string& tenant, const std::string& database);
+
 class Catalog;
 
 // A collection that is being filled and is not visible yet. Destroying it unpublished removes it from disk; after a
@@ -132,17 +142,20 @@ class Catalog {
 
   // `created` (may be null) says whether it was made now; it exists already: ALREADY_EXISTS unless `get_or_create`.
   absl::StatusOr<CollectionInfo> CreateCollection(const CollectionSpec& spec, bool get_or_create, bool* created);
-  absl::StatusOr<CollectionInfo> GetCollection(const CollectionRef& ref) const;
-  // A missing tenant or database has no collections.
+  absl::StatusOr<CollectionInfo> GetCollection(const CollectionRef& ref, const Visible& visible = nullptr) const;
+  // A missing tenant or database has no collections. Offset, limit and total count the visible ones.
   absl::StatusOr<CollectionPage> ListCollections(const std::string& tenant, const std::string& database,
-                                                 std::int64_t offset, std::int64_t limit) const;
+                                                 std::int64_t offset, std::int64_t limit,
+                                                 const Visible& visible = nullptr) const;
   // All collections of all tenants, in order of creation.
-  absl::StatusOr<std::vector<CollectionInfo>> ListAllCollections() const;
-  absl::StatusOr<CollectionInfo> UpdateCollection(const CollectionRef& ref, const CollectionUpdate& update);
-  absl::Status DeleteCollection(const CollectionRef& ref);
+  absl::StatusOr<std::vector<CollectionInfo>> ListAllCollections(const Visible& visible = nullptr) const;
+  absl::StatusOr<CollectionInfo> UpdateCollection(const CollectionRef& ref, const CollectionUpdate& update,
+                                                  const Visible& visible = nullptr);
+  absl::Status DeleteCollection(const CollectionRef& ref, const Visible& visible = nullptr);
 
   // The collection itself, opened on first use: its segments are checked and its tail is read from SQLite.
-  absl::StatusOr<std::shared_ptr<Collection>> OpenCollection(const CollectionRef& ref) const;
+  absl::StatusOr<std::shared_ptr<Collection>> OpenCollection(const CollectionRef& ref,
+                                                             const Visible& visible = nullptr) const;
 
   absl::StatusOr<std::unique_ptr<StagedCollection>> StageCollection(const CollectionSpec& spec);
 

@@ -66,6 +66,9 @@ CollectionRef Ref(const ImportTarget& target, const std::string& name) {
 // Before the work, not after it; Publish() checks again.
 absl::Status CheckNames(const std::vector<Choice>& choices, const ImportTarget& target, const Catalog& catalog) {
   OMICS_RETURN_IF_ERROR(catalog.GetDatabase(target.tenant, target.database).status());
+  for (const Choice& choice : choices) {
+    if (target.check_name) OMICS_RETURN_IF_ERROR(target.check_name(choice.name));
+  }
   if (target.replace) return absl::OkStatus();
   for (const Choice& choice : choices) {
     const absl::Status found = catalog.GetCollection(Ref(target, choice.name)).status();

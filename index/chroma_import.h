@@ -18,6 +18,8 @@ struct ImportTarget {
   std::string collection;
   std::string source_collection;
   bool replace = false;
+  // Asked for the new name of each collection before any work is done; an error refuses the import. Null: none is.
+  std::function<absl::Status(const std::string& name)> check_name = nullptr;
 };
 
 struct ImportReport {

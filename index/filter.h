@@ -64,7 +64,7 @@ struct Filter {
 };
 
 // Limits of one filter; what exceeds one is refused with INVALID_ARGUMENT.
-inline constexpr int kFilterDepthMax = 64;
+inline constexpr int kFilterDepthMax = 32;  // protobuf itself refuses messages of about three times as many
 inline constexpr int kFilterNodesMax = 1024;
 inline constexpr std::size_t kFilterValuesMax = 100'000;  // of all kIn and kNotIn together
 inline constexpr std::size_t kFilterPatternBytesMax = 4096;

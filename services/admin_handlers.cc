@@ -36,69 +36,71 @@ absl::Status AdminHandlers::GetIdentity(const Call& call, pb::GetIdentityRespons
   return absl::OkStatus();
 }
 
-absl::Status AdminHandlers::CreateTenant(const pb::CreateTenantRequest& request) {
-  return catalog_.CreateTenant(request.name());
+absl::Status AdminHandlers::CreateTenant(const pb::CreateTenantRequest& request, const Call& call) {
+  return catalog_.CreateTenant(call.principal, request.name());
 }
 
-absl::Status AdminHandlers::GetTenant(const pb::GetTenantRequest& request, pb::GetTenantResponse& response) const {
+absl::Status AdminHandlers::GetTenant(const pb::GetTenantRequest& request, const Call& call,
+                                      pb::GetTenantResponse& response) const {
   OMICS_RETURN_IF_ERROR(CheckNamed("tenant", request.name()));
-  OMICS_RETURN_IF_ERROR(catalog_.GetTenant(request.name()));
+  OMICS_RETURN_IF_ERROR(catalog_.GetTenant(call.principal, request.name()));
   response.set_name(request.name());
   return absl::OkStatus();
 }
 
-absl::Status AdminHandlers::ListTenants(const pb::ListTenantsRequest& request,
+absl::Status AdminHandlers::ListTenants(const pb::ListTenantsRequest& request, const Call& call,
                                         pb::ListTenantsResponse& response) const {
   OMICS_ASSIGN_OR_RETURN(const ListRange range, ToListRange(request.page_size(), request.page_token()));
-  OMICS_ASSIGN_OR_RETURN(const std::vector<std::string> tenants, catalog_.ListTenants());
+  OMICS_ASSIGN_OR_RETURN(const std::vector<std::string> tenants, catalog_.ListTenants(call.principal));
   response.set_next_page_token(FillPage(tenants, range, [&](const std::string& name) { response.add_names(name); }));
   return absl::OkStatus();
 }
 
-absl::Status AdminHandlers::CreateDatabase(const pb::CreateDatabaseRequest& request,
+absl::Status AdminHandlers::CreateDatabase(const pb::CreateDatabaseRequest& request, const Call& call,
                                            pb::CreateDatabaseResponse& response) {
   OMICS_ASSIGN_OR_RETURN(const index::Database database,
-                         catalog_.CreateDatabase(TenantOrDefault(request.tenant()), request.name()));
+                         catalog_.CreateDatabase(call.principal, TenantOrDefault(request.tenant()), request.name()));
   FillDatabase(database, *response.mutable_database());
   return absl::OkStatus();
 }
 
-absl::Status AdminHandlers::GetDatabase(const pb::GetDatabaseRequest& request,
+absl::Status AdminHandlers::GetDatabase(const pb::GetDatabaseRequest& request, const Call& call,
                                         pb::GetDatabaseResponse& response) const {
   OMICS_RETURN_IF_ERROR(CheckNamed("database", request.name()));
   OMICS_ASSIGN_OR_RETURN(const index::Database database,
-                         catalog_.GetDatabase(TenantOrDefault(request.tenant()), request.name()));
+                         catalog_.GetDatabase(call.principal, TenantOrDefault(request.tenant()), request.name()));
   FillDatabase(database, *response.mutable_database());
   return absl::OkStatus();
 }
 
-absl::Status AdminHandlers::ListDatabases(const pb::ListDatabasesRequest& request,
+absl::Status AdminHandlers::ListDatabases(const pb::ListDatabasesRequest& request, const Call& call,
                                           pb::ListDatabasesResponse& response) const {
   OMICS_ASSIGN_OR_RETURN(const ListRange range, ToListRange(request.page_size(), request.page_token()));
   OMICS_ASSIGN_OR_RETURN(const std::vector<index::Database> databases,
-                         catalog_.ListDatabases(TenantOrDefault(request.tenant())));
+                         catalog_.ListDatabases(call.principal, TenantOrDefault(request.tenant())));
   response.set_next_page_token(FillPage(
       databases, range, [&](const index::Database& database) { FillDatabase(database, *response.add_databases()); }));
   return absl::OkStatus();
 }
 
-absl::Status AdminHandlers::DeleteDatabase(const pb::DeleteDatabaseRequest& request) {
+absl::Status AdminHandlers::DeleteDatabase(const pb::DeleteDatabaseRequest& request, const Call& call) {
   OMICS_RETURN_IF_ERROR(CheckNamed("database", request.name()));
   const std::string tenant = TenantOrDefault(request.tenant());
   OMICS_ASSIGN_OR_RETURN(const index::CollectionPage page,
-                         catalog_.ListCollections(tenant, request.name(), 0, INT64_MAX));
-  OMICS_RETURN_IF_ERROR(catalog_.DeleteDatabase(tenant, request.name()));
+                         catalog_.ListCollections(call.principal, tenant, request.name(), 0, INT64_MAX));
+  OMICS_RETURN_IF_ERROR(catalog_.DeleteDatabase(call.principal, tenant, request.name()));
   ForgetHealth(page.collections);
   return absl::OkStatus();
 }
 
-absl::Status AdminHandlers::Reset() {
+absl::Status AdminHandlers::Reset(const Call& call) {
   if (!facts_.allow_reset) {
     return WithReason(absl::FailedPreconditionError("Reset is disabled: start the service with --allow-reset"),
                       "RESET_DISABLED");
   }
-  OMICS_ASSIGN_OR_RETURN(const std::vector<index::CollectionInfo> collections, catalog_.ListAllCollections());
-  OMICS_RETURN_IF_ERROR(catalog_.Reset());
+  OMICS_ASSIGN_OR_RETURN(const std::vector<index::CollectionInfo> collections,
+                         catalog_.ListAllCollections(call.principal));
+  OMICS_RETURN_IF_ERROR(catalog_.Reset(call.principal));
   ForgetHealth(collections);
   return absl::OkStatus();
 }
@@ -106,8 +108,9 @@ absl::Status AdminHandlers::Reset() {
 absl::Status AdminHandlers::Compact(const pb::CompactRequest& request, const Call& call,
                                     pb::CompactResponse& response) {
   OMICS_ASSIGN_OR_RETURN(const index::CollectionRef ref, ToCollectionRef(request.collection()));
-  OMICS_ASSIGN_OR_RETURN(const index::CollectionInfo info, catalog_.GetCollection(ref));
-  OMICS_ASSIGN_OR_RETURN(const std::shared_ptr<index::Collection> collection, catalog_.OpenCollection(ref));
+  OMICS_ASSIGN_OR_RETURN(const index::CollectionInfo info, catalog_.GetCollection(call.principal, ref));
+  OMICS_ASSIGN_OR_RETURN(const std::shared_ptr<index::Collection> collection,
+                         catalog_.OpenCollection(call.principal, ref));
   OMICS_RETURN_IF_ERROR(collection->Compact(call.deadline));
   FillCollection(info, *response.mutable_status()->mutable_collection());
   FillLive(*collection, *response.mutable_status()->mutable_collection());
@@ -119,7 +122,8 @@ absl::Status AdminHandlers::MeasureRecall(const pb::MeasureRecallRequest& reques
                                           pb::MeasureRecallResponse& response) const {
   OMICS_ASSIGN_OR_RETURN(const RecallSpec spec, ToRecallSpec(request));
   OMICS_ASSIGN_OR_RETURN(const index::CollectionRef ref, ToCollectionRef(request.collection()));
-  OMICS_ASSIGN_OR_RETURN(const std::shared_ptr<index::Collection> collection, catalog_.OpenCollection(ref));
+  OMICS_ASSIGN_OR_RETURN(const std::shared_ptr<index::Collection> collection,
+                         catalog_.OpenCollection(call.principal, ref));
   OMICS_ASSIGN_OR_RETURN(const index::RecallSample sample,
                          collection->MeasureRecall(spec.k, spec.ef, spec.samples, call.deadline));
   response.set_recall(sample.recall);
@@ -128,21 +132,22 @@ absl::Status AdminHandlers::MeasureRecall(const pb::MeasureRecallRequest& reques
   return absl::OkStatus();
 }
 
-absl::Status AdminHandlers::GetStatus(pb::GetStatusResponse& response) const {
+absl::Status AdminHandlers::GetStatus(const Call& call, pb::GetStatusResponse& response) const {
   const auto uptime = std::chrono::steady_clock::now() - facts_.started;
   response.set_version(OMICS_VECTOR_VERSION);
   response.set_uptime_seconds(std::chrono::duration_cast<std::chrono::seconds>(uptime).count());
   response.set_threads(facts_.threads);
   response.set_memory_budget_bytes(facts_.memory_bytes);
   response.set_resident_bytes(ResidentBytes());
-  OMICS_ASSIGN_OR_RETURN(const std::vector<index::CollectionInfo> collections, catalog_.ListAllCollections());
+  OMICS_ASSIGN_OR_RETURN(const std::vector<index::CollectionInfo> collections,
+                         catalog_.ListAllCollections(call.principal));
   for (const index::CollectionInfo& info : collections) {
     pb::CollectionStatus& status = *response.add_collections();
     FillCollection(info, *status.mutable_collection());
     status.mutable_collection()->clear_metadata();
     status.mutable_collection()->clear_client_configuration();
     // One that is removed meanwhile, or cannot be read, is listed as the catalog has it.
-    const auto collection = catalog_.OpenCollection(RefOf(info));
+    const auto collection = catalog_.OpenCollection(call.principal, RefOf(info));
     if (!collection.ok()) continue;
     FillLive(**collection, *status.mutable_collection());
     FillStats((*collection)->Stats(), status);

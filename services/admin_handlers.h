@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "index/catalog.h"
 #include "omics/vector/v1/admin_service.pb.h"
+#include "services/authorize.h"
 #include "services/guard.h"
 #include "services/health.h"
 #include "services/import_chroma.h"
@@ -36,15 +37,19 @@ class AdminHandlers {
 
   absl::Status GetIdentity(const Call& call, pb::GetIdentityResponse& response) const;
 
-  absl::Status CreateTenant(const pb::CreateTenantRequest& request);
-  absl::Status GetTenant(const pb::GetTenantRequest& request, pb::GetTenantResponse& response) const;
-  absl::Status ListTenants(const pb::ListTenantsRequest& request, pb::ListTenantsResponse& response) const;
-  absl::Status CreateDatabase(const pb::CreateDatabaseRequest& request, pb::CreateDatabaseResponse& response);
-  absl::Status GetDatabase(const pb::GetDatabaseRequest& request, pb::GetDatabaseResponse& response) const;
-  absl::Status ListDatabases(const pb::ListDatabasesRequest& request, pb::ListDatabasesResponse& response) const;
-  absl::Status DeleteDatabase(const pb::DeleteDatabaseRequest& request);
+  absl::Status CreateTenant(const pb::CreateTenantRequest& request, const Call& call);
+  absl::Status GetTenant(const pb::GetTenantRequest& request, const Call& call, pb::GetTenantResponse& response) const;
+  absl::Status ListTenants(const pb::ListTenantsRequest& request, const Call& call,
+                           pb::ListTenantsResponse& response) const;
+  absl::Status CreateDatabase(const pb::CreateDatabaseRequest& request, const Call& call,
+                              pb::CreateDatabaseResponse& response);
+  absl::Status GetDatabase(const pb::GetDatabaseRequest& request, const Call& call,
+                           pb::GetDatabaseResponse& response) const;
+  absl::Status ListDatabases(const pb::ListDatabasesRequest& request, const Call& call,
+                             pb::ListDatabasesResponse& response) const;
+  absl::Status DeleteDatabase(const pb::DeleteDatabaseRequest& request, const Call& call);
   // FAILED_PRECONDITION with the reason RESET_DISABLED unless the facts allow it.
-  absl::Status Reset();
+  absl::Status Reset(const Call& call);
 
   absl::Status ImportChroma(const Reader<pb::ImportChromaRequest>& read, const Writer<pb::ImportChromaResponse>& write,
                             const Call& call) {
@@ -54,13 +59,13 @@ class AdminHandlers {
   absl::Status MeasureRecall(const pb::MeasureRecallRequest& request, const Call& call,
                              pb::MeasureRecallResponse& response) const;
   // Collections without their metadata and client configuration, so that the answer stays small.
-  absl::Status GetStatus(pb::GetStatusResponse& response) const;
+  absl::Status GetStatus(const Call& call, pb::GetStatusResponse& response) const;
 
  private:
   // The collections that are about to go lose their health.
   void ForgetHealth(const std::vector<index::CollectionInfo>& collections);
 
-  index::Catalog& catalog_;
+  AuthorizedCatalog catalog_;
   Health& health_;
   ChromaImporter importer_;
   const ServiceFacts facts_;

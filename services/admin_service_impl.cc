@@ -11,54 +11,52 @@ absl::Status NoBundles() {
 
 grpc::Status AdminServiceImpl::GetIdentity(grpc::ServerContext* context, const pb::GetIdentityRequest*,
                                            pb::GetIdentityResponse* response) {
-  return guard_.Run(*context, {"GetIdentity", Role::kRead},
-                    [&](const Call& call) { return handlers_.GetIdentity(call, *response); });
+  return guard_.Run(*context, "GetIdentity", [&](const Call& call) { return handlers_.GetIdentity(call, *response); });
 }
 
 grpc::Status AdminServiceImpl::CreateTenant(grpc::ServerContext* context, const pb::CreateTenantRequest* request,
                                             pb::CreateTenantResponse*) {
-  return guard_.Run(*context, {"CreateTenant", Role::kAdmin},
-                    [&](const Call&) { return handlers_.CreateTenant(*request); });
+  return guard_.Run(*context, "CreateTenant", [&](const Call& call) { return handlers_.CreateTenant(*request, call); });
 }
 
 grpc::Status AdminServiceImpl::GetTenant(grpc::ServerContext* context, const pb::GetTenantRequest* request,
                                          pb::GetTenantResponse* response) {
-  return guard_.Run(*context, {"GetTenant", Role::kRead},
-                    [&](const Call&) { return handlers_.GetTenant(*request, *response); });
+  return guard_.Run(*context, "GetTenant",
+                    [&](const Call& call) { return handlers_.GetTenant(*request, call, *response); });
 }
 
 grpc::Status AdminServiceImpl::ListTenants(grpc::ServerContext* context, const pb::ListTenantsRequest* request,
                                            pb::ListTenantsResponse* response) {
-  return guard_.Run(*context, {"ListTenants", Role::kRead},
-                    [&](const Call&) { return handlers_.ListTenants(*request, *response); });
+  return guard_.Run(*context, "ListTenants",
+                    [&](const Call& call) { return handlers_.ListTenants(*request, call, *response); });
 }
 
 grpc::Status AdminServiceImpl::CreateDatabase(grpc::ServerContext* context, const pb::CreateDatabaseRequest* request,
                                               pb::CreateDatabaseResponse* response) {
-  return guard_.Run(*context, {"CreateDatabase", Role::kAdmin},
-                    [&](const Call&) { return handlers_.CreateDatabase(*request, *response); });
+  return guard_.Run(*context, "CreateDatabase",
+                    [&](const Call& call) { return handlers_.CreateDatabase(*request, call, *response); });
 }
 
 grpc::Status AdminServiceImpl::GetDatabase(grpc::ServerContext* context, const pb::GetDatabaseRequest* request,
                                            pb::GetDatabaseResponse* response) {
-  return guard_.Run(*context, {"GetDatabase", Role::kRead},
-                    [&](const Call&) { return handlers_.GetDatabase(*request, *response); });
+  return guard_.Run(*context, "GetDatabase",
+                    [&](const Call& call) { return handlers_.GetDatabase(*request, call, *response); });
 }
 
 grpc::Status AdminServiceImpl::ListDatabases(grpc::ServerContext* context, const pb::ListDatabasesRequest* request,
                                              pb::ListDatabasesResponse* response) {
-  return guard_.Run(*context, {"ListDatabases", Role::kRead},
-                    [&](const Call&) { return handlers_.ListDatabases(*request, *response); });
+  return guard_.Run(*context, "ListDatabases",
+                    [&](const Call& call) { return handlers_.ListDatabases(*request, call, *response); });
 }
 
 grpc::Status AdminServiceImpl::DeleteDatabase(grpc::ServerContext* context, const pb::DeleteDatabaseRequest* request,
                                               pb::DeleteDatabaseResponse*) {
-  return guard_.Run(*context, {"DeleteDatabase", Role::kAdmin},
-                    [&](const Call&) { return handlers_.DeleteDatabase(*request); });
+  return guard_.Run(*context, "DeleteDatabase",
+                    [&](const Call& call) { return handlers_.DeleteDatabase(*request, call); });
 }
 
 grpc::Status AdminServiceImpl::Reset(grpc::ServerContext* context, const pb::ResetRequest*, pb::ResetResponse*) {
-  return guard_.Run(*context, {"Reset", Role::kAdmin}, [&](const Call&) { return handlers_.Reset(); });
+  return guard_.Run(*context, "Reset", [&](const Call& call) { return handlers_.Reset(call); });
 }
 
 grpc::Status AdminServiceImpl::ImportChroma(
@@ -69,35 +67,35 @@ grpc::Status AdminServiceImpl::ImportChroma(
   const Writer<pb::ImportChromaResponse> write = [stream](const pb::ImportChromaResponse& response) {
     return stream->Write(response);
   };
-  return guard_.Run(*context, {"ImportChroma", Role::kAdmin},
+  return guard_.Run(*context, "ImportChroma",
                     [&](const Call& call) { return handlers_.ImportChroma(read, write, call); });
 }
 
 grpc::Status AdminServiceImpl::LoadBundle(grpc::ServerContext* context, grpc::ServerReader<pb::LoadBundleRequest>*,
                                           pb::LoadBundleResponse*) {
-  return guard_.Run(*context, {"LoadBundle", Role::kAdmin}, [](const Call&) { return NoBundles(); });
+  return guard_.Run(*context, "LoadBundle", [](const Call&) { return NoBundles(); });
 }
 
 grpc::Status AdminServiceImpl::SaveBundle(grpc::ServerContext* context, const pb::SaveBundleRequest*,
                                           grpc::ServerWriter<pb::SaveBundleResponse>*) {
-  return guard_.Run(*context, {"SaveBundle", Role::kAdmin}, [](const Call&) { return NoBundles(); });
+  return guard_.Run(*context, "SaveBundle", [](const Call&) { return NoBundles(); });
 }
 
 grpc::Status AdminServiceImpl::Compact(grpc::ServerContext* context, const pb::CompactRequest* request,
                                        pb::CompactResponse* response) {
-  return guard_.Run(*context, {"Compact", Role::kAdmin},
+  return guard_.Run(*context, "Compact",
                     [&](const Call& call) { return handlers_.Compact(*request, call, *response); });
 }
 
 grpc::Status AdminServiceImpl::MeasureRecall(grpc::ServerContext* context, const pb::MeasureRecallRequest* request,
                                              pb::MeasureRecallResponse* response) {
-  return guard_.Run(*context, {"MeasureRecall", Role::kRead},
+  return guard_.Run(*context, "MeasureRecall",
                     [&](const Call& call) { return handlers_.MeasureRecall(*request, call, *response); });
 }
 
 grpc::Status AdminServiceImpl::GetStatus(grpc::ServerContext* context, const pb::GetStatusRequest*,
                                          pb::GetStatusResponse* response) {
-  return guard_.Run(*context, {"GetStatus", Role::kRead}, [&](const Call&) { return handlers_.GetStatus(*response); });
+  return guard_.Run(*context, "GetStatus", [&](const Call& call) { return handlers_.GetStatus(call, *response); });
 }
 
 }  // namespace omics::services

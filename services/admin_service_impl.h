@@ -1,4 +1,5 @@
-// AdminService as gRPC calls it: every RPC goes through the guard, with the role it needs, to its handler.
+// AdminService as gRPC calls it: every RPC goes through the guard, under its name in the table of rules, to its
+// handler.
 #pragma once
 
 #include "omics/vector/v1/admin_service.grpc.pb.h"

@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
+#include "services/authorize.h"
 #include "services/status_to_grpc.h"
 
 namespace omics::services {
@@ -35,15 +36,15 @@ std::string TokenOf(const grpc::ServerContext& context) {
   return "";
 }
 
-absl::Status RunCaught(const Rpc& rpc, const Call& call, absl::FunctionRef<absl::Status(const Call&)> work) {
+absl::Status RunCaught(std::string_view rpc, const Call& call, absl::FunctionRef<absl::Status(const Call&)> work) {
   try {
     return work(call);
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("out of memory; try again, or ask for less at a time");
   } catch (const std::exception& error) {
-    LogError(absl::StrCat("method=", ToAbsl(rpc.name), " exception: ", error.what()).c_str());
+    LogError(absl::StrCat("method=", ToAbsl(rpc), " exception: ", error.what()).c_str());
   } catch (...) {
-    LogError(absl::StrCat("method=", ToAbsl(rpc.name), " exception of an unknown type").c_str());
+    LogError(absl::StrCat("method=", ToAbsl(rpc), " exception of an unknown type").c_str());
   }
   return absl::InternalError("internal error; the service's log says more");
 }
@@ -56,14 +57,6 @@ bool IsOurFault(absl::StatusCode code) {
 }  // namespace
 
 bool Call::cancelled() const { return context.IsCancelled(); }
-
-absl::Status RequireRole(const Principal& principal, Role role, std::string_view what) {
-  if (principal.role >= role) return absl::OkStatus();
-  return WithReason(
-      absl::PermissionDeniedError(absl::StrCat(ToAbsl(what), " needs a token of role ", ToAbsl(RoleName(role)),
-                                               "; this one has role ", ToAbsl(RoleName(principal.role)))),
-      "ROLE_TOO_LOW");
-}
 
 class Guard::Running {
  public:
@@ -84,7 +77,7 @@ class Guard::Running {
   const bool admitted_;
 };
 
-grpc::Status Guard::Run(grpc::ServerContext& context, const Rpc& rpc,
+grpc::Status Guard::Run(grpc::ServerContext& context, std::string_view rpc,
                         absl::FunctionRef<absl::Status(const Call&)> work) {
   const auto start = std::chrono::steady_clock::now();
   const Running running(*this);
@@ -92,19 +85,19 @@ grpc::Status Guard::Run(grpc::ServerContext& context, const Rpc& rpc,
       running.admitted()
           ? Admit(context, rpc, work)
           : WithReason(absl::UnavailableError("the service is shutting down; try again or elsewhere"), "NOT_READY");
-  metrics_.Finished(rpc.name, absl::StatusCodeToString(status.code()), std::chrono::steady_clock::now() - start);
+  metrics_.Finished(rpc, absl::StatusCodeToString(status.code()), std::chrono::steady_clock::now() - start);
   if (IsOurFault(status.code())) {
-    LogError(absl::StrCat("method=", ToAbsl(rpc.name), " ", status.ToString()).c_str());
+    LogError(absl::StrCat("method=", ToAbsl(rpc), " ", status.ToString()).c_str());
   }
   return ToGrpc(status);
 }
 
-absl::Status Guard::Admit(grpc::ServerContext& context, const Rpc& rpc,
+absl::Status Guard::Admit(grpc::ServerContext& context, std::string_view rpc,
                           absl::FunctionRef<absl::Status(const Call&)> work) {
   Call call{.principal = {}, .deadline = DeadlineOf(context), .context = context};
   if (Expired(call.deadline)) return absl::DeadlineExceededError("the deadline passed before the work began");
   OMICS_ASSIGN_OR_RETURN(call.principal, tokens_.Check(TokenOf(context)));
-  OMICS_RETURN_IF_ERROR(RequireRole(call.principal, rpc.role, rpc.name));
+  OMICS_RETURN_IF_ERROR(AuthorizeRpc(call.principal, rpc));
   return RunCaught(rpc, call, work);
 }
 

@@ -19,12 +19,6 @@ class Status;
 
 namespace omics::services {
 
-// An RPC as the guard sees it: its name in the metrics, and the least role that may call it.
-struct Rpc {
-  std::string_view name;
-  Role role;
-};
-
 // An admitted call. Lives as long as its handler runs.
 struct Call {
   Principal principal;
@@ -35,9 +29,6 @@ struct Call {
   bool cancelled() const;
 };
 
-// PERMISSION_DENIED with the reason ROLE_TOO_LOW naming `what` unless `principal` has `role`.
-absl::Status RequireRole(const Principal& principal, Role role, std::string_view what);
-
 // Thread safety: all members may be called from any thread.
 class Guard {
  public:
@@ -45,10 +36,12 @@ class Guard {
   Guard(const LiveTokens& tokens, Metrics& metrics) : tokens_(tokens), metrics_(metrics) {}
 
   // Runs `work` if the service is not draining, the deadline has not passed, and the call carries a token (metadata
-  // `authorization` or `x-chroma-token`, in any of Chroma's spellings) whose role is at least that of `rpc`; otherwise
-  // says what is missing (UNAVAILABLE NOT_READY, DEADLINE_EXCEEDED, UNAUTHENTICATED, PERMISSION_DENIED). Counts and
-  // times the call either way. An exception out of `work` becomes INTERNAL, or RESOURCE_EXHAUSTED if memory ran out.
-  grpc::Status Run(grpc::ServerContext& context, const Rpc& rpc, absl::FunctionRef<absl::Status(const Call&)> work);
+  // `authorization` or `x-chroma-token`, in any of Chroma's spellings) that the rule of `rpc` lets in (authorize.h);
+  // otherwise says what is missing (UNAVAILABLE NOT_READY, DEADLINE_EXCEEDED, UNAUTHENTICATED, PERMISSION_DENIED).
+  // Counts and times the call either way, under the name `rpc`. An exception out of `work` becomes INTERNAL, or
+  // RESOURCE_EXHAUSTED if memory ran out.
+  grpc::Status Run(grpc::ServerContext& context, std::string_view rpc,
+                   absl::FunctionRef<absl::Status(const Call&)> work);
 
   // Refuses new calls from now on, and waits until the running ones are done or `deadline` passes; returns how many
   // still run.
@@ -58,7 +51,8 @@ class Guard {
   // One running call.
   class Running;
 
-  absl::Status Admit(grpc::ServerContext& context, const Rpc& rpc, absl::FunctionRef<absl::Status(const Call&)> work);
+  absl::Status Admit(grpc::ServerContext& context, std::string_view rpc,
+                     absl::FunctionRef<absl::Status(const Call&)> work);
   bool Enter();
   void Leave();
 

@@ -166,27 +166,28 @@ absl::Status ChromaImporter::Run(const Reader<pb::ImportChromaRequest>& read,
     return absl::InvalidArgumentError("the first message must hold the import's target");
   }
   const index::ImportTarget target = ToImportTarget(first.target());
-  OMICS_RETURN_IF_ERROR(CheckNameIsFree(target));
+  OMICS_RETURN_IF_ERROR(catalog_.CheckImportTarget(call.principal, target));
+  OMICS_RETURN_IF_ERROR(CheckNameIsFree(target, call));
   OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<Spool> spool, Spool::Make(spool_dir_));
   Progress progress(write, call);
   OMICS_RETURN_IF_ERROR(Receive(read, *spool, progress));
   OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<index::ChromaStore> store,
                          index::ChromaStore::Open(spool->archive(), spool->directory(), index::ChromaLimits()));
-  OMICS_ASSIGN_OR_RETURN(
-      const std::vector<index::ImportReport> reports,
-      index::ImportChromaStore(*store, target, catalog_, [&progress](std::int64_t rows_done, std::int64_t rows_total) {
-        return progress.Imported(rows_done, rows_total);
-      }));
+  const index::ImportProgressFn tell = [&progress](std::int64_t rows_done, std::int64_t rows_total) {
+    return progress.Imported(rows_done, rows_total);
+  };
+  OMICS_ASSIGN_OR_RETURN(const std::vector<index::ImportReport> reports,
+                         catalog_.ImportChromaStore(call.principal, *store, target, tell));
   for (const index::ImportReport& report : reports) health_.SetCollection(report.info, true);
   OMICS_RETURN_IF_ERROR(progress.Flush());
-  return Report(reports, write);
+  return Report(reports, write, call);
 }
 
-absl::Status ChromaImporter::CheckNameIsFree(const index::ImportTarget& target) const {
+absl::Status ChromaImporter::CheckNameIsFree(const index::ImportTarget& target, const Call& call) const {
   if (target.replace || target.collection.empty()) return absl::OkStatus();
   const index::CollectionRef ref{
       .tenant = target.tenant, .database = target.database, .name = target.collection, .id = ""};
-  const auto found = catalog_.GetCollection(ref);
+  const auto found = catalog_.GetCollection(call.principal, ref);
   if (!found.ok()) return absl::IsNotFound(found.status()) ? absl::OkStatus() : found.status();
   return WithReason(absl::AlreadyExistsError(absl::StrCat("collection '", target.collection,
                                                           "' exists: choose another name, or set `replace`")),
@@ -194,11 +195,11 @@ absl::Status ChromaImporter::CheckNameIsFree(const index::ImportTarget& target) 
 }
 
 absl::Status ChromaImporter::Report(const std::vector<index::ImportReport>& reports,
-                                    const Writer<pb::ImportChromaResponse>& write) const {
+                                    const Writer<pb::ImportChromaResponse>& write, const Call& call) const {
   for (const index::ImportReport& report : reports) {
     pb::ImportChromaResponse message;
     FillImported(report, *message.mutable_imported());
-    if (const auto collection = catalog_.OpenCollection(RefOf(report.info)); collection.ok()) {
+    if (const auto collection = catalog_.OpenCollection(call.principal, RefOf(report.info)); collection.ok()) {
       FillLive(**collection, *message.mutable_imported()->mutable_collection());
     }
     if (!write(message)) return absl::CancelledError("the client left before the import's report; it is complete");

@@ -9,6 +9,7 @@
 #include "index/catalog.h"
 #include "index/chroma_import.h"
 #include "omics/vector/v1/admin_service.pb.h"
+#include "services/authorize.h"
 #include "services/guard.h"
 #include "services/health.h"
 #include "services/streams.h"
@@ -41,11 +42,11 @@ class ChromaImporter {
                    const Call& call);
 
  private:
-  absl::Status CheckNameIsFree(const index::ImportTarget& target) const;
-  absl::Status Report(const std::vector<index::ImportReport>& reports,
-                      const Writer<pb::ImportChromaResponse>& write) const;
+  absl::Status CheckNameIsFree(const index::ImportTarget& target, const Call& call) const;
+  absl::Status Report(const std::vector<index::ImportReport>& reports, const Writer<pb::ImportChromaResponse>& write,
+                      const Call& call) const;
 
-  index::Catalog& catalog_;
+  AuthorizedCatalog catalog_;
   Health& health_;
   const std::filesystem::path spool_dir_;
   std::atomic<int> running_ = 0;

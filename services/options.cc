@@ -52,8 +52,12 @@ void AddListeners(Config& config, Options& options) {
 void AddAccess(Config& config, Options& options) {
   config.Group("Access");
   config.Add(CredentialsNames(), options.authn_credentials);
-  config.Add(Names("tokens-file", "File with one token per line: NAME ROLE sha256:HEX. SIGHUP reads it again."),
-             options.tokens_file);
+  config.Add(
+      Names(
+          "tokens-file",
+          "File with one token per line: NAME ROLE sha256:HEX [tenant=NAMES] [database=NAMES] [collections=PATTERNS]. "
+          "SIGHUP reads it again."),
+      options.tokens_file);
   config.Add(Names("insecure-no-auth", "Accept every caller as admin."), options.insecure_no_auth);
   config.Add(Names("allow-reset", "Allow the RPC that removes everything."), options.allow_reset);
 }

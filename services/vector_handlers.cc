@@ -35,14 +35,15 @@ absl::Status CheckResponseBytes(std::size_t bytes) {
 
 }  // namespace
 
-absl::StatusOr<VectorHandlers::CollectionPointer> VectorHandlers::Open(const pb::CollectionRef& ref) const {
+absl::StatusOr<VectorHandlers::CollectionPointer> VectorHandlers::Open(const pb::CollectionRef& ref,
+                                                                       const Call& call) const {
   OMICS_ASSIGN_OR_RETURN(const index::CollectionRef found, ToCollectionRef(ref));
-  return catalog_.OpenCollection(found);
+  return catalog_.OpenCollection(call.principal, found);
 }
 
-absl::Status VectorHandlers::Describe(const index::CollectionInfo& info, pb::Collection& out) const {
+absl::Status VectorHandlers::Describe(const index::CollectionInfo& info, const Call& call, pb::Collection& out) const {
   FillCollection(info, out);
-  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, catalog_.OpenCollection(RefOf(info)));
+  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, catalog_.OpenCollection(call.principal, RefOf(info)));
   FillLive(*collection, out);
   return absl::OkStatus();
 }
@@ -50,39 +51,33 @@ absl::Status VectorHandlers::Describe(const index::CollectionInfo& info, pb::Col
 absl::Status VectorHandlers::CreateCollection(const pb::CreateCollectionRequest& request, const Call& call,
                                               pb::CreateCollectionResponse& response) {
   OMICS_ASSIGN_OR_RETURN(const index::CollectionSpec spec, ToCollectionSpec(request));
-  if (const absl::Status writer = RequireRole(call.principal, Role::kWrite, "CreateCollection"); !writer.ok()) {
-    const auto found =
-        catalog_.GetCollection({.tenant = spec.tenant, .database = spec.database, .name = spec.name, .id = ""});
-    if (!request.get_or_create() || !found.ok()) return writer;
-    return Describe(*found, *response.mutable_collection());
-  }
   bool created = false;
   OMICS_ASSIGN_OR_RETURN(const index::CollectionInfo info,
-                         catalog_.CreateCollection(spec, request.get_or_create(), &created));
+                         catalog_.CreateCollection(call.principal, spec, request.get_or_create(), created));
   response.set_created(created);
-  health_.SetCollection(info, true);
-  return Describe(info, *response.mutable_collection());
+  if (created) health_.SetCollection(info, true);
+  return Describe(info, call, *response.mutable_collection());
 }
 
-absl::Status VectorHandlers::GetCollection(const pb::GetCollectionRequest& request,
+absl::Status VectorHandlers::GetCollection(const pb::GetCollectionRequest& request, const Call& call,
                                            pb::GetCollectionResponse& response) const {
   OMICS_ASSIGN_OR_RETURN(const index::CollectionRef ref, ToCollectionRef(request.collection()));
-  OMICS_ASSIGN_OR_RETURN(const index::CollectionInfo info, catalog_.GetCollection(ref));
-  return Describe(info, *response.mutable_collection());
+  OMICS_ASSIGN_OR_RETURN(const index::CollectionInfo info, catalog_.GetCollection(call.principal, ref));
+  return Describe(info, call, *response.mutable_collection());
 }
 
-absl::Status VectorHandlers::ListCollections(const pb::ListCollectionsRequest& request,
+absl::Status VectorHandlers::ListCollections(const pb::ListCollectionsRequest& request, const Call& call,
                                              pb::ListCollectionsResponse& response) const {
   OMICS_ASSIGN_OR_RETURN(const ListRange range, ToListRange(request.page_size(), request.page_token()));
   OMICS_ASSIGN_OR_RETURN(const index::CollectionPage page,
-                         catalog_.ListCollections(TenantOrDefault(request.tenant()),
+                         catalog_.ListCollections(call.principal, TenantOrDefault(request.tenant()),
                                                   DatabaseOrDefault(request.database()), range.offset, range.limit));
   std::int64_t listed = 0;
   std::size_t bytes = 0;
   for (const index::CollectionInfo& info : page.collections) {
     pb::Collection collection;
     // One that is removed meanwhile, or cannot be read, is listed as the catalog has it.
-    Describe(info, collection).IgnoreError();
+    Describe(info, call, collection).IgnoreError();
     bytes += collection.ByteSizeLong();
     if (listed > 0 && bytes > kPageBytesMax) break;
     *response.add_collections() = std::move(collection);
@@ -94,21 +89,21 @@ absl::Status VectorHandlers::ListCollections(const pb::ListCollectionsRequest& r
   return absl::OkStatus();
 }
 
-absl::Status VectorHandlers::UpdateCollection(const pb::UpdateCollectionRequest& request,
+absl::Status VectorHandlers::UpdateCollection(const pb::UpdateCollectionRequest& request, const Call& call,
                                               pb::UpdateCollectionResponse& response) {
   OMICS_ASSIGN_OR_RETURN(const index::CollectionRef ref, ToCollectionRef(request.collection()));
-  OMICS_ASSIGN_OR_RETURN(const index::CollectionInfo before, catalog_.GetCollection(ref));
+  OMICS_ASSIGN_OR_RETURN(const index::CollectionInfo before, catalog_.GetCollection(call.principal, ref));
   OMICS_ASSIGN_OR_RETURN(const index::CollectionUpdate update, ToCollectionUpdate(request, before.hnsw));
-  OMICS_ASSIGN_OR_RETURN(const index::CollectionInfo after, catalog_.UpdateCollection(ref, update));
+  OMICS_ASSIGN_OR_RETURN(const index::CollectionInfo after, catalog_.UpdateCollection(call.principal, ref, update));
   if (after.name != before.name) health_.SetCollection(before, false);
   health_.SetCollection(after, true);
-  return Describe(after, *response.mutable_collection());
+  return Describe(after, call, *response.mutable_collection());
 }
 
-absl::Status VectorHandlers::DeleteCollection(const pb::DeleteCollectionRequest& request) {
+absl::Status VectorHandlers::DeleteCollection(const pb::DeleteCollectionRequest& request, const Call& call) {
   OMICS_ASSIGN_OR_RETURN(const index::CollectionRef ref, ToCollectionRef(request.collection()));
-  OMICS_ASSIGN_OR_RETURN(const index::CollectionInfo info, catalog_.GetCollection(ref));
-  OMICS_RETURN_IF_ERROR(catalog_.DeleteCollection(ref));
+  OMICS_ASSIGN_OR_RETURN(const index::CollectionInfo info, catalog_.GetCollection(call.principal, ref));
+  OMICS_RETURN_IF_ERROR(catalog_.DeleteCollection(call.principal, ref));
   health_.SetCollection(info, false);
   return absl::OkStatus();
 }
@@ -117,7 +112,7 @@ absl::Status VectorHandlers::Insert(const Reader<pb::InsertRequest>& read, const
                                     pb::InsertResponse& response) {
   pb::InsertRequest request;
   if (!read(&request)) return absl::InvalidArgumentError("the stream ended before its first message");
-  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection()));
+  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection(), call));
   response.set_sequence_number(collection->sequence_number());
   do {
     if (Expired(call.deadline)) return absl::DeadlineExceededError("the deadline passed; earlier messages are stored");
@@ -131,7 +126,7 @@ absl::Status VectorHandlers::Insert(const Reader<pb::InsertRequest>& read, const
 }
 
 absl::Status VectorHandlers::Upsert(const pb::UpsertRequest& request, const Call& call, pb::UpsertResponse& response) {
-  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection()));
+  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection(), call));
   OMICS_ASSIGN_OR_RETURN(const index::WriteResult result,
                          Write(*collection, index::WriteMode::kUpsert, request.records(), call));
   response.set_inserted(result.inserted);
@@ -141,7 +136,7 @@ absl::Status VectorHandlers::Upsert(const pb::UpsertRequest& request, const Call
 }
 
 absl::Status VectorHandlers::Update(const pb::UpdateRequest& request, const Call& call, pb::UpdateResponse& response) {
-  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection()));
+  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection(), call));
   OMICS_ASSIGN_OR_RETURN(const index::WriteResult result,
                          Write(*collection, index::WriteMode::kUpdate, request.records(), call));
   response.set_updated(result.updated);
@@ -154,7 +149,7 @@ absl::Status VectorHandlers::Delete(const pb::DeleteRequest& request, const Call
   index::DeleteSpec spec;
   OMICS_ASSIGN_OR_RETURN(spec.ids, ToIds(request.ids()));
   OMICS_ASSIGN_OR_RETURN(spec.filter, ToFilter(request.filter()));
-  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection()));
+  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection(), call));
   OMICS_ASSIGN_OR_RETURN(const index::DeleteResult result, collection->Delete(spec, WriteDeadline(call)));
   response.set_deleted(result.deleted);
   response.set_sequence_number(result.sequence_number);
@@ -163,7 +158,7 @@ absl::Status VectorHandlers::Delete(const pb::DeleteRequest& request, const Call
 
 absl::Status VectorHandlers::Get(const pb::GetRequest& request, const Call& call, pb::GetResponse& response) const {
   OMICS_ASSIGN_OR_RETURN(const PageOfGet wanted, ToPageOfGet(request));
-  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection()));
+  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection(), call));
   if (wanted.remaining == 0) return absl::OkStatus();
   OMICS_ASSIGN_OR_RETURN(index::GetPage page, collection->Get(wanted.spec, call.deadline));
   for (index::Record& record : page.records) FillRecord(std::move(record), *response.add_records());
@@ -173,8 +168,9 @@ absl::Status VectorHandlers::Get(const pb::GetRequest& request, const Call& call
   return absl::OkStatus();
 }
 
-absl::Status VectorHandlers::Count(const pb::CountRequest& request, pb::CountResponse& response) const {
-  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection()));
+absl::Status VectorHandlers::Count(const pb::CountRequest& request, const Call& call,
+                                   pb::CountResponse& response) const {
+  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection(), call));
   response.set_count(collection->Count());
   return absl::OkStatus();
 }
@@ -182,7 +178,7 @@ absl::Status VectorHandlers::Count(const pb::CountRequest& request, pb::CountRes
 absl::Status VectorHandlers::Query(const pb::QueryRequest& request, const Call& call,
                                    pb::QueryResponse& response) const {
   OMICS_ASSIGN_OR_RETURN(index::QuerySpec spec, ToQuerySpec(request));
-  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection()));
+  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection(), call));
   const int step = std::max(1, kHitsPerSearchMax / spec.k);
   std::size_t bytes = 0;
   for (int begin = 0; begin < request.vectors_size(); begin += step) {
@@ -216,7 +212,7 @@ absl::Status VectorHandlers::QueryStream(const Reader<pb::QueryStreamRequest>& r
 
 absl::Status VectorHandlers::Export(const pb::ExportRequest& request, const Writer<pb::ExportResponse>& write,
                                     const Call& call) const {
-  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection()));
+  OMICS_ASSIGN_OR_RETURN(const CollectionPointer collection, Open(request.collection(), call));
   index::GetSpec spec;
   spec.include = ToInclude(request.include());
   spec.limit = kGetPageRecordsMax;

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "index/catalog.h"
 #include "omics/vector/v1/vector_service.pb.h"
+#include "services/authorize.h"
 #include "services/guard.h"
 #include "services/health.h"
 #include "services/streams.h"
@@ -28,13 +29,15 @@ class VectorHandlers {
   // Both are borrowed and must outlive this object.
   VectorHandlers(index::Catalog& catalog, Health& health) : catalog_(catalog), health_(health) {}
 
-  // Needs the role write, except that a reader may `get_or_create` what exists.
   absl::Status CreateCollection(const pb::CreateCollectionRequest& request, const Call& call,
                                 pb::CreateCollectionResponse& response);
-  absl::Status GetCollection(const pb::GetCollectionRequest& request, pb::GetCollectionResponse& response) const;
-  absl::Status ListCollections(const pb::ListCollectionsRequest& request, pb::ListCollectionsResponse& response) const;
-  absl::Status UpdateCollection(const pb::UpdateCollectionRequest& request, pb::UpdateCollectionResponse& response);
-  absl::Status DeleteCollection(const pb::DeleteCollectionRequest& request);
+  absl::Status GetCollection(const pb::GetCollectionRequest& request, const Call& call,
+                             pb::GetCollectionResponse& response) const;
+  absl::Status ListCollections(const pb::ListCollectionsRequest& request, const Call& call,
+                               pb::ListCollectionsResponse& response) const;
+  absl::Status UpdateCollection(const pb::UpdateCollectionRequest& request, const Call& call,
+                                pb::UpdateCollectionResponse& response);
+  absl::Status DeleteCollection(const pb::DeleteCollectionRequest& request, const Call& call);
 
   absl::Status Insert(const Reader<pb::InsertRequest>& read, const Call& call, pb::InsertResponse& response);
   absl::Status Upsert(const pb::UpsertRequest& request, const Call& call, pb::UpsertResponse& response);
@@ -42,7 +45,7 @@ class VectorHandlers {
   absl::Status Delete(const pb::DeleteRequest& request, const Call& call, pb::DeleteResponse& response);
 
   absl::Status Get(const pb::GetRequest& request, const Call& call, pb::GetResponse& response) const;
-  absl::Status Count(const pb::CountRequest& request, pb::CountResponse& response) const;
+  absl::Status Count(const pb::CountRequest& request, const Call& call, pb::CountResponse& response) const;
   absl::Status Query(const pb::QueryRequest& request, const Call& call, pb::QueryResponse& response) const;
   absl::Status QueryStream(const Reader<pb::QueryStreamRequest>& read, const Writer<pb::QueryStreamResponse>& write,
                            const Call& call) const;
@@ -52,10 +55,10 @@ class VectorHandlers {
  private:
   using CollectionPointer = std::shared_ptr<index::Collection>;
 
-  absl::StatusOr<CollectionPointer> Open(const pb::CollectionRef& ref) const;
-  absl::Status Describe(const index::CollectionInfo& info, pb::Collection& out) const;
+  absl::StatusOr<CollectionPointer> Open(const pb::CollectionRef& ref, const Call& call) const;
+  absl::Status Describe(const index::CollectionInfo& info, const Call& call, pb::Collection& out) const;
 
-  index::Catalog& catalog_;
+  AuthorizedCatalog catalog_;
   Health& health_;
 };
 

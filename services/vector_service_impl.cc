@@ -5,78 +5,70 @@ namespace omics::services {
 grpc::Status VectorServiceImpl::CreateCollection(grpc::ServerContext* context,
                                                  const pb::CreateCollectionRequest* request,
                                                  pb::CreateCollectionResponse* response) {
-  // Its handler asks for more unless the collection exists.
-  return guard_.Run(*context, {"CreateCollection", Role::kRead},
+  return guard_.Run(*context, "CreateCollection",
                     [&](const Call& call) { return handlers_.CreateCollection(*request, call, *response); });
 }
 
 grpc::Status VectorServiceImpl::GetCollection(grpc::ServerContext* context, const pb::GetCollectionRequest* request,
                                               pb::GetCollectionResponse* response) {
-  return guard_.Run(*context, {"GetCollection", Role::kRead},
-                    [&](const Call&) { return handlers_.GetCollection(*request, *response); });
+  return guard_.Run(*context, "GetCollection",
+                    [&](const Call& call) { return handlers_.GetCollection(*request, call, *response); });
 }
 
 grpc::Status VectorServiceImpl::ListCollections(grpc::ServerContext* context, const pb::ListCollectionsRequest* request,
                                                 pb::ListCollectionsResponse* response) {
-  return guard_.Run(*context, {"ListCollections", Role::kRead},
-                    [&](const Call&) { return handlers_.ListCollections(*request, *response); });
+  return guard_.Run(*context, "ListCollections",
+                    [&](const Call& call) { return handlers_.ListCollections(*request, call, *response); });
 }
 
 grpc::Status VectorServiceImpl::UpdateCollection(grpc::ServerContext* context,
                                                  const pb::UpdateCollectionRequest* request,
                                                  pb::UpdateCollectionResponse* response) {
-  return guard_.Run(*context, {"UpdateCollection", Role::kWrite},
-                    [&](const Call&) { return handlers_.UpdateCollection(*request, *response); });
+  return guard_.Run(*context, "UpdateCollection",
+                    [&](const Call& call) { return handlers_.UpdateCollection(*request, call, *response); });
 }
 
 grpc::Status VectorServiceImpl::DeleteCollection(grpc::ServerContext* context,
                                                  const pb::DeleteCollectionRequest* request,
                                                  pb::DeleteCollectionResponse*) {
-  return guard_.Run(*context, {"DeleteCollection", Role::kWrite},
-                    [&](const Call&) { return handlers_.DeleteCollection(*request); });
+  return guard_.Run(*context, "DeleteCollection",
+                    [&](const Call& call) { return handlers_.DeleteCollection(*request, call); });
 }
 
 grpc::Status VectorServiceImpl::Insert(grpc::ServerContext* context, grpc::ServerReader<pb::InsertRequest>* reader,
                                        pb::InsertResponse* response) {
   const Reader<pb::InsertRequest> read = [reader](pb::InsertRequest* request) { return reader->Read(request); };
-  return guard_.Run(*context, {"Insert", Role::kWrite},
-                    [&](const Call& call) { return handlers_.Insert(read, call, *response); });
+  return guard_.Run(*context, "Insert", [&](const Call& call) { return handlers_.Insert(read, call, *response); });
 }
 
 grpc::Status VectorServiceImpl::Upsert(grpc::ServerContext* context, const pb::UpsertRequest* request,
                                        pb::UpsertResponse* response) {
-  return guard_.Run(*context, {"Upsert", Role::kWrite},
-                    [&](const Call& call) { return handlers_.Upsert(*request, call, *response); });
+  return guard_.Run(*context, "Upsert", [&](const Call& call) { return handlers_.Upsert(*request, call, *response); });
 }
 
 grpc::Status VectorServiceImpl::Update(grpc::ServerContext* context, const pb::UpdateRequest* request,
                                        pb::UpdateResponse* response) {
-  return guard_.Run(*context, {"Update", Role::kWrite},
-                    [&](const Call& call) { return handlers_.Update(*request, call, *response); });
+  return guard_.Run(*context, "Update", [&](const Call& call) { return handlers_.Update(*request, call, *response); });
 }
 
 grpc::Status VectorServiceImpl::Delete(grpc::ServerContext* context, const pb::DeleteRequest* request,
                                        pb::DeleteResponse* response) {
-  return guard_.Run(*context, {"Delete", Role::kWrite},
-                    [&](const Call& call) { return handlers_.Delete(*request, call, *response); });
+  return guard_.Run(*context, "Delete", [&](const Call& call) { return handlers_.Delete(*request, call, *response); });
 }
 
 grpc::Status VectorServiceImpl::Get(grpc::ServerContext* context, const pb::GetRequest* request,
                                     pb::GetResponse* response) {
-  return guard_.Run(*context, {"Get", Role::kRead},
-                    [&](const Call& call) { return handlers_.Get(*request, call, *response); });
+  return guard_.Run(*context, "Get", [&](const Call& call) { return handlers_.Get(*request, call, *response); });
 }
 
 grpc::Status VectorServiceImpl::Count(grpc::ServerContext* context, const pb::CountRequest* request,
                                       pb::CountResponse* response) {
-  return guard_.Run(*context, {"Count", Role::kRead},
-                    [&](const Call&) { return handlers_.Count(*request, *response); });
+  return guard_.Run(*context, "Count", [&](const Call& call) { return handlers_.Count(*request, call, *response); });
 }
 
 grpc::Status VectorServiceImpl::Query(grpc::ServerContext* context, const pb::QueryRequest* request,
                                       pb::QueryResponse* response) {
-  return guard_.Run(*context, {"Query", Role::kRead},
-                    [&](const Call& call) { return handlers_.Query(*request, call, *response); });
+  return guard_.Run(*context, "Query", [&](const Call& call) { return handlers_.Query(*request, call, *response); });
 }
 
 grpc::Status VectorServiceImpl::QueryStream(
@@ -87,7 +79,7 @@ grpc::Status VectorServiceImpl::QueryStream(
   const Writer<pb::QueryStreamResponse> write = [stream](const pb::QueryStreamResponse& response) {
     return stream->Write(response);
   };
-  return guard_.Run(*context, {"QueryStream", Role::kRead},
+  return guard_.Run(*context, "QueryStream",
                     [&](const Call& call) { return handlers_.QueryStream(read, write, call); });
 }
 
@@ -96,8 +88,7 @@ grpc::Status VectorServiceImpl::Export(grpc::ServerContext* context, const pb::E
   const Writer<pb::ExportResponse> write = [writer](const pb::ExportResponse& response) {
     return writer->Write(response);
   };
-  return guard_.Run(*context, {"Export", Role::kRead},
-                    [&](const Call& call) { return handlers_.Export(*request, write, call); });
+  return guard_.Run(*context, "Export", [&](const Call& call) { return handlers_.Export(*request, write, call); });
 }
 
 }  // namespace omics::services

@@ -1,4 +1,5 @@
-// VectorService as gRPC calls it: every RPC goes through the guard, with the role it needs, to its handler.
+// VectorService as gRPC calls it: every RPC goes through the guard, under its name in the table of rules, to its
+// handler.
 #pragma once
 
 #include "omics/vector/v1/vector_service.grpc.pb.h"

@@ -20,9 +20,39 @@ std::string DigestColumn(std::string_view token) {
   return absl::StrCat("sha256:", ToHex({reinterpret_cast<const char*>(digest.data()), digest.size()}));
 }
 
+// As they stand in the tokens file; "" for none.
+struct Bindings {
+  std::string tenant;
+  std::string database;
+  std::string collections;
+};
+
+std::string Columns(const Bindings& bindings) {
+  std::string columns;
+  if (!bindings.tenant.empty()) absl::StrAppend(&columns, " tenant=", bindings.tenant);
+  if (!bindings.database.empty()) absl::StrAppend(&columns, " database=", bindings.database);
+  if (!bindings.collections.empty()) absl::StrAppend(&columns, " collections=", bindings.collections);
+  return columns;
+}
+
+// The reader of the file decides what may stand in a column; no value may make a second column or a comment.
+absl::Status CheckLine(const std::string& line, const std::string& name, const std::string& role,
+                       const Bindings& bindings) {
+  for (const std::string* value : {&name, &role, &bindings.tenant, &bindings.database, &bindings.collections}) {
+    if (value->find_first_of(" \t\r\n#") != std::string::npos) {
+      return absl::InvalidArgumentError(
+          "no value may hold a space or a #: in the names of --tenant and --database write %20 or %23");
+    }
+  }
+  const absl::Status status = TokenSet::FromFileText(line).status();
+  return status.ok() ? status
+                     : absl::InvalidArgumentError(absl::StrCat("the values make no token: ", status.message()));
+}
+
 int Create(int argc, const char* const* argv) {
   std::string name = "client";
   std::string role = "read";
+  Bindings bindings;
   Config config(
       "vectorctl token create",
       "Makes a token of 256 random bits and prints it once, with the line for the file of --tokens-file, which "
@@ -31,16 +61,21 @@ int Create(int argc, const char* const* argv) {
   config.Group("Token");
   config.Add({"name", {}, "Whom it is for; shown in logs."}, name);
   config.Add({"role", {}, "What it may do: read, write (also reads) or admin (all)."}, role);
+  config.Group("What it is bound to");
+  config.Add({"tenant", {}, "Tenants, by comma; a space or comma in a name is written %20 or %2C."}, bindings.tenant);
+  config.Add({"database", {}, "Databases, likewise."}, bindings.database);
+  config.Add({"collections", {}, "Patterns of collection names, by comma; * stands for any characters."},
+             bindings.collections);
   config.Examples(
       "  vectorctl token create\n"
-      "  vectorctl token create --role admin --name operations");
+      "  vectorctl token create --role admin --name operations\n"
+      "  vectorctl token create --role write --name lab --tenant lab --collections 'cells_*,tissues'");
   if (const auto code = config.Parse(argc, argv)) return *code;
 
   const std::string token = MakeToken();
-  const std::string line = absl::StrCat(name, " ", role, " ", DigestColumn(token));
-  // The reader of the file decides what a name and a role are.
-  if (const absl::Status status = TokenSet::FromFileText(line).status(); !status.ok()) {
-    Fail("token create", absl::InvalidArgumentError(absl::StrCat("--name or --role: ", status.message())));
+  const std::string line = absl::StrCat(name, " ", role, " ", DigestColumn(token), Columns(bindings));
+  if (const absl::Status status = CheckLine(line, name, role, bindings); !status.ok()) {
+    Fail("token create", status);
     return 2;
   }
   std::printf("token: %s\nline:  %s\n", token.c_str(), line.c_str());
@@ -90,7 +125,8 @@ int RunToken(int argc, const char* const* argv) {
   if (word == "hash") return Hash(argc - 1, argv + 1);
   const bool help = word == "--help" || word == "-h";
   std::fputs(
-      "Usage: vectorctl token create [--role ROLE] [--name NAME]\n"
+      "Usage: vectorctl token create [--role ROLE] [--name NAME] [--tenant NAMES] [--database NAMES]\n"
+      "                              [--collections PATTERNS]\n"
       "       vectorctl token hash < FILE\n"
       "`vectorctl token create --help` and `vectorctl token hash --help` show more.\n",
       help ? stdout : stderr);

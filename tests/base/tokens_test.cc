@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <set>
 #include <string>
 
@@ -16,6 +17,7 @@
 namespace omics {
 namespace {
 
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 constexpr char kTokenA[] = "token-a-0123456789abcdef";
@@ -85,6 +87,140 @@ TEST(TokensFileTest, OneBadLineRefusesTheWholeFileAndIsNamed) {
     EXPECT_EQ(tokens.status().code(), absl::StatusCode::kInvalidArgument) << bad;
     EXPECT_THAT(Message(tokens.status()), HasSubstr("line 2: ")) << bad;
   }
+}
+
+Scope ScopeOf(const std::string& columns) {
+  const auto tokens = TokenSet::FromFileText(std::string("bound read ") + kTokenA + columns);
+  EXPECT_TRUE(tokens.ok()) << columns << ": " << tokens.status();
+  return tokens.ok() ? tokens->Check(kTokenA)->scope : Scope();
+}
+
+TEST(TokenScopeTest, ALineWithoutItIsNotBound) {
+  EXPECT_TRUE(ScopeOf("").unbound());
+  EXPECT_TRUE(ScopeOf("  # tenant=lab").unbound());
+  EXPECT_TRUE(TokenSet::FromBareToken(kTokenA)->Check(kTokenA)->scope.unbound());
+  EXPECT_TRUE(TokenSet::AllowAll().Check("")->scope.unbound());
+}
+
+TEST(TokenScopeTest, ColumnsStandInAnyOrderAndHoldLists) {
+  const Scope scope =
+      ScopeOf("\tcollections=cells_*,tissues  tenant=lab,my%20lab%2C%23%25%2a database=default_database # x");
+  EXPECT_THAT(scope.tenants, ElementsAre("lab", "my lab,#%*"));
+  EXPECT_THAT(scope.databases, ElementsAre("default_database"));
+  EXPECT_THAT(scope.collections, ElementsAre("cells_*", "tissues"));
+  EXPECT_FALSE(scope.unbound());
+  EXPECT_THAT(ScopeOf(" tenant=b\xc3\xbcro=1").tenants, ElementsAre("b\xc3\xbcro=1"));
+}
+
+TEST(TokenScopeTest, HostileLinesAreRefused) {
+  const auto many = [](int count) {
+    std::string list = "0";
+    for (int i = 1; i < count; ++i) list += "," + std::to_string(i);
+    return list;
+  };
+  for (const std::string& bad : {std::string("tenant"),
+                                 std::string("tenant="),
+                                 std::string("=lab"),
+                                 std::string("="),
+                                 std::string("tenants=lab"),
+                                 std::string("Tenant=lab"),
+                                 std::string("collection=a"),
+                                 std::string("tenant=a tenant=b"),
+                                 std::string("collections=a database=b collections=c"),
+                                 std::string("tenant=,a"),
+                                 std::string("tenant=a,"),
+                                 std::string("tenant=a,,b"),
+                                 std::string("tenant=a,a"),
+                                 std::string("tenant=a,%61"),
+                                 std::string("tenant=*"),
+                                 std::string("tenant=lab*"),
+                                 std::string("database=*"),
+                                 std::string("tenant=%"),
+                                 std::string("tenant=a%2"),
+                                 std::string("tenant=%zz"),
+                                 std::string("tenant=a%00b"),
+                                 std::string("tenant=a%0Ab"),
+                                 std::string("database=%7f"),
+                                 std::string("tenant=a\x01"),
+                                 std::string("collections="),
+                                 std::string("collections=a%2A"),
+                                 std::string("collections=a?"),
+                                 std::string("collections=[a]"),
+                                 std::string("collections=a/b"),
+                                 std::string("collections=b\xc3\xbcro"),
+                                 std::string("role=admin"),
+                                 std::string("admin"),
+                                 "tenant=" + std::string(513, 'x'),
+                                 "collections=" + std::string(513, '*'),
+                                 "tenant=" + many(101),
+                                 "collections=" + many(101)}) {
+    const auto tokens =
+        TokenSet::FromFileText(std::string("good read ") + kTokenB + "\nbound admin " + kTokenA + " " + bad);
+    EXPECT_EQ(tokens.status().code(), absl::StatusCode::kInvalidArgument) << bad.substr(0, 60);
+    EXPECT_THAT(Message(tokens.status()), HasSubstr("line 2: ")) << bad.substr(0, 60);
+  }
+  EXPECT_EQ(ScopeOf(" tenant=" + std::string(512, 'x') + " collections=" + many(100)).collections.size(), 100u);
+}
+
+TEST(TokenScopeTest, AllThreeMustCover) {
+  const Scope scope = ScopeOf(" tenant=lab,clinic database=cells collections=a*,exact");
+  EXPECT_TRUE(scope.CoversTenant("lab"));
+  EXPECT_TRUE(scope.CoversTenant("clinic"));
+  for (const char* other : {"", "Lab", "la", "labs", "lab,clinic", "*"})
+    EXPECT_FALSE(scope.CoversTenant(other)) << other;
+  EXPECT_TRUE(scope.CoversDatabase("lab", "cells"));
+  EXPECT_FALSE(scope.CoversDatabase("lab", "cell"));
+  EXPECT_FALSE(scope.CoversDatabase("other", "cells"));
+  EXPECT_TRUE(scope.CoversCollection("clinic", "cells", "abc"));
+  EXPECT_TRUE(scope.CoversCollection("clinic", "cells", "exact"));
+  EXPECT_FALSE(scope.CoversCollection("clinic", "cells", "exactly"));
+  EXPECT_FALSE(scope.CoversCollection("clinic", "other", "abc"));
+  EXPECT_FALSE(scope.CoversCollection("other", "cells", "abc"));
+}
+
+TEST(TokenScopeTest, OnlyATokenWithoutCollectionsHasTheWholeDatabase) {
+  EXPECT_TRUE(Scope().CoversWholeDatabase("lab", "cells"));
+  EXPECT_TRUE(ScopeOf(" tenant=lab").CoversWholeDatabase("lab", "cells"));
+  EXPECT_TRUE(ScopeOf(" database=cells").CoversWholeDatabase("lab", "cells"));
+  EXPECT_FALSE(ScopeOf(" tenant=lab").CoversWholeDatabase("other", "cells"));
+  EXPECT_FALSE(ScopeOf(" tenant=lab database=cells collections=*").CoversWholeDatabase("lab", "cells"));
+}
+
+// The same question, answered by trying every length that a star can stand for.
+bool Matches(std::string_view pattern, std::string_view name) {
+  if (pattern.empty()) return name.empty();
+  if (pattern[0] != '*') return !name.empty() && name[0] == pattern[0] && Matches(pattern.substr(1), name.substr(1));
+  for (std::size_t i = 0; i <= name.size(); ++i) {
+    if (Matches(pattern.substr(1), name.substr(i))) return true;
+  }
+  return false;
+}
+
+TEST(TokenScopeTest, PatternsMatchLikeTheSimpleModel) {
+  const unsigned seed = std::random_device()();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 random(seed);
+  const auto text = [&random](const std::string& letters, std::size_t size) {
+    std::string made;
+    while (made.size() < size) made += letters[random() % letters.size()];
+    return made;
+  };
+  int matched = 0;
+  for (int i = 0; i < 20'000; ++i) {
+    const std::string pattern = text("ab**", 1 + random() % 7);
+    const std::string name = text("ab", random() % 9);
+    const bool expected = Matches(pattern, name);
+    matched += expected;
+    EXPECT_EQ((Scope{{}, {}, {"zzz", pattern}}.CoversCollectionName(name)), expected) << pattern << " " << name;
+  }
+  EXPECT_GT(matched, 1000);
+}
+
+TEST(TokenScopeTest, APatternMadeToBeSlowIsNot) {
+  std::string pattern;
+  for (int i = 0; i < 255; ++i) pattern += "*a";
+  const Scope scope{{}, {}, {pattern + "b"}};
+  EXPECT_FALSE(scope.CoversCollectionName(std::string(512, 'a')));
 }
 
 TEST(TokensFileTest, AFileWithoutTokensIsRefused) {

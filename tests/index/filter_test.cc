@@ -79,7 +79,7 @@ TEST(ValidateFilterTest, RefusesWhatExceedsALimit) {
     Filter filter;
     const char* message;
   } cases[] = {
-      {Nested(kFilterDepthMax + 1), "64 levels"},
+      {Nested(kFilterDepthMax + 1), "32 levels"},
       {Filter{AllOf{std::vector<Filter>(kFilterNodesMax, On(Operator::kEqual, {whole}))}}, "1024 conditions"},
       {Filter{AllOf{{On(Operator::kIn, half), On(Operator::kNotIn, half)}}}, "100000 values"},
       {On(DocumentOperator::kContains, std::string(kFilterPatternBytesMax + 1, 'a')), "4096 bytes"},

@@ -2,13 +2,14 @@
 #include "services/guard.h"
 
 #include <google/protobuf/descriptor.h>
-#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
 #include <map>
 #include <string>
 #include <vector>
 
+#include "base/status.h"
+#include "services/authorize.h"
 #include "tests/services/testing.h"
 
 namespace omics::services {
@@ -48,50 +49,6 @@ const std::map<std::string, Role>& Roles() {
   return roles;
 }
 
-std::vector<const google::protobuf::MethodDescriptor*> EveryMethod() {
-  std::vector<const google::protobuf::MethodDescriptor*> methods;
-  const auto* pool = google::protobuf::DescriptorPool::generated_pool();
-  for (const char* file : {"omics/vector/v1/vector_service.proto", "omics/vector/v1/admin_service.proto"}) {
-    const auto* descriptor = pool->FindFileByName(file);
-    for (int i = 0; i < descriptor->service_count(); ++i) {
-      const auto* service = descriptor->service(i);
-      for (int j = 0; j < service->method_count(); ++j) methods.push_back(service->method(j));
-    }
-  }
-  return methods;
-}
-
-// Sends one empty message to any RPC and returns how it ends. A stream reads what comes until then.
-grpc::Status Call(grpc::GenericStub& stub, const google::protobuf::MethodDescriptor& method,
-                  grpc::ClientContext& context) {
-  const std::string path = "/" + method.service()->full_name() + "/" + method.name();
-  grpc::CompletionQueue queue;
-  const auto next = [&queue] {
-    void* tag = nullptr;
-    bool ok = false;
-    return queue.Next(&tag, &ok) && ok;
-  };
-  const auto call = stub.PrepareCall(&context, path, &queue);
-  call->StartCall(nullptr);
-  bool open = next();
-  if (open) {
-    const grpc::Slice no_fields;
-    call->WriteLast(grpc::ByteBuffer(&no_fields, 1), grpc::WriteOptions(), nullptr);
-    next();
-  }
-  grpc::ByteBuffer answer;
-  do {
-    call->Read(&answer, nullptr);
-  } while (next());
-  grpc::Status status;
-  call->Finish(&status, nullptr);
-  next();
-  queue.Shutdown();
-  while (next()) {
-  }
-  return status;
-}
-
 class GuardTest : public testing::Test {
  protected:
   grpc::Status CallAs(const google::protobuf::MethodDescriptor& method, const std::string& key,
@@ -99,8 +56,7 @@ class GuardTest : public testing::Test {
     grpc::ClientContext context;
     context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(30));
     if (!key.empty()) context.AddMetadata(key, value);
-    grpc::GenericStub stub(server_.channel());
-    return Call(stub, method, context);
+    return CallMethod(server_.channel(), method, context, "").status;
   }
 
   TestServer server_;
@@ -109,6 +65,28 @@ class GuardTest : public testing::Test {
 TEST_F(GuardTest, EveryRpcHasARole) {
   EXPECT_EQ(EveryMethod().size(), Roles().size());
   for (const auto* method : EveryMethod()) EXPECT_EQ(Roles().count(method->name()), 1U) << method->full_name();
+}
+
+TEST_F(GuardTest, EveryRpcHasOneRuleAndThereAreNoOthers) {
+  std::map<std::string, int> rules;
+  for (const Rule& rule : Rules()) ++rules[std::string(rule.rpc)];
+  EXPECT_EQ(rules.size(), EveryMethod().size());
+  for (const auto* method : EveryMethod()) EXPECT_EQ(rules[method->name()], 1) << method->full_name();
+}
+
+TEST_F(GuardTest, AnRpcWithoutARuleIsOpenToNoOne) {
+  EXPECT_EQ(AuthorizeRpc({"", Role::kAdmin}, "Forgotten").code(), absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ(AuthorizeRpc({"", Role::kAdmin}, "").code(), absl::StatusCode::kPermissionDenied);
+}
+
+TEST_F(GuardTest, WhatIsAboutTheServiceAsAWholeIsClosedToBoundTokensBeforeAnyHandler) {
+  for (const Scope& scope : {Scope{{"lab"}, {}, {}}, Scope{{}, {"cells"}, {}}, Scope{{}, {}, {"*"}}}) {
+    for (const char* rpc : {"Reset", "CreateTenant"}) {
+      EXPECT_EQ(Reason(AuthorizeRpc({"", Role::kAdmin, scope}, rpc)), "NOT_IN_SCOPE") << rpc;
+      EXPECT_TRUE(AuthorizeRpc({"", Role::kAdmin, {}}, rpc).ok()) << rpc;
+    }
+    EXPECT_TRUE(AuthorizeRpc({"", Role::kAdmin, scope}, "DeleteDatabase").ok());
+  }
 }
 
 TEST_F(GuardTest, NoRpcAnswersWithoutAToken) {

@@ -168,7 +168,7 @@ TEST_F(ServiceErrorsTest, FiltersThatMeanNothingAreRefusedEverywhere) {
   pb::Filter silent;
   silent.mutable_all_of()->add_filters();
   pb::Filter deep;
-  for (pb::Filter* level = &deep; deep.ByteSizeLong() < 400;) level = level->mutable_all_of()->add_filters();
+  for (pb::Filter* level = &deep; deep.ByteSizeLong() < 150;) level = level->mutable_all_of()->add_filters();
   const std::pair<pb::Filter, std::string> cases[] = {
       {metadata(pb::MetadataFilter::OPERATOR_UNSPECIFIED, 1), "operator"},
       {metadata(pb::MetadataFilter::OPERATOR_EQUAL, 2), "k"},
@@ -223,7 +223,7 @@ TEST_F(ServiceErrorsTest, BadCollectionsAreRefused) {
   Expect(Create(request), StatusCode::INVALID_ARGUMENT, "", "");
   request.clear_client_configuration();
   request.set_tenant("nobody");
-  Expect(Create(request), StatusCode::NOT_FOUND, "DATABASE_NOT_FOUND", "nobody");
+  Expect(Create(request), StatusCode::NOT_FOUND, "TENANT_NOT_FOUND", "nobody");
   request.clear_tenant();
   request.set_database("nowhere");
   Expect(Create(request), StatusCode::NOT_FOUND, "DATABASE_NOT_FOUND", "nowhere");

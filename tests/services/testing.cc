@@ -2,6 +2,7 @@
 
 #include <google/rpc/error_details.pb.h>
 #include <google/rpc/status.pb.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 
@@ -117,6 +118,51 @@ std::vector<std::vector<float>> TestServer::Fill(const std::string& collection, 
   return vectors;
 }
 
+std::vector<const google::protobuf::MethodDescriptor*> EveryMethod() {
+  std::vector<const google::protobuf::MethodDescriptor*> methods;
+  const auto* pool = google::protobuf::DescriptorPool::generated_pool();
+  for (const char* file : {"omics/vector/v1/vector_service.proto", "omics/vector/v1/admin_service.proto"}) {
+    const auto* descriptor = pool->FindFileByName(file);
+    for (int i = 0; i < descriptor->service_count(); ++i) {
+      const auto* service = descriptor->service(i);
+      for (int j = 0; j < service->method_count(); ++j) methods.push_back(service->method(j));
+    }
+  }
+  return methods;
+}
+
+CallOutcome CallMethod(const std::shared_ptr<grpc::Channel>& channel, const google::protobuf::MethodDescriptor& method,
+                       grpc::ClientContext& context, const std::string& message) {
+  grpc::GenericStub stub(channel);
+  const std::string path = "/" + method.service()->full_name() + "/" + method.name();
+  grpc::CompletionQueue queue;
+  const auto next = [&queue] {
+    void* tag = nullptr;
+    bool ok = false;
+    return queue.Next(&tag, &ok) && ok;
+  };
+  const auto call = stub.PrepareCall(&context, path, &queue);
+  call->StartCall(nullptr);
+  if (next()) {
+    const grpc::Slice slice(message);
+    call->WriteLast(grpc::ByteBuffer(&slice, 1), grpc::WriteOptions(), nullptr);
+    next();
+  }
+  CallOutcome outcome;
+  grpc::ByteBuffer answer;
+  for (call->Read(&answer, nullptr); next(); call->Read(&answer, nullptr)) {
+    grpc::Slice slice;
+    EXPECT_TRUE(answer.DumpToSingleSlice(&slice).ok());
+    outcome.responses.emplace_back(reinterpret_cast<const char*>(slice.begin()), slice.size());
+  }
+  call->Finish(&outcome.status, nullptr);
+  next();
+  queue.Shutdown();
+  while (next()) {
+  }
+  return outcome;
+}
+
 pb::CollectionRef Named(const std::string& name) {
   pb::CollectionRef ref;
   ref.set_name(name);
@@ -147,10 +193,11 @@ bool WaitUntilServing(const std::shared_ptr<grpc::Channel>& channel, const std::
   return serving;
 }
 
-ImportOutcome Import(pb::AdminService::Stub& admin, const pb::ImportChromaTarget& target, const std::string& archive) {
+ImportOutcome Import(pb::AdminService::Stub& admin, const pb::ImportChromaTarget& target, const std::string& archive,
+                     const std::string& token) {
   constexpr std::size_t kPiece = 256 << 10;
   ImportOutcome outcome;
-  const auto context = As(kAdminToken);
+  const auto context = As(token);
   const auto stream = admin.ImportChroma(context.get());
   std::thread writer([&stream, &target, &archive] {
     pb::ImportChromaRequest request;

@@ -1,6 +1,7 @@
 // A real server on a free port with a data directory of its own, and a real client.
 #pragma once
 
+#include <google/protobuf/descriptor.h>
 #include <grpcpp/grpcpp.h>
 
 #include <filesystem>
@@ -77,6 +78,18 @@ class TestServer {
   std::unique_ptr<pb::AdminService::Stub> admin_;
 };
 
+// Every RPC of both services, from the descriptor pool.
+std::vector<const google::protobuf::MethodDescriptor*> EveryMethod();
+
+// How a call of any RPC ended.
+struct CallOutcome {
+  grpc::Status status;
+  std::vector<std::string> responses;  // serialized
+};
+// Sends one serialized message to any RPC and ends the stream, if it is one; reads what comes until the call ends.
+CallOutcome CallMethod(const std::shared_ptr<grpc::Channel>& channel, const google::protobuf::MethodDescriptor& method,
+                       grpc::ClientContext& context, const std::string& message);
+
 pb::CollectionRef Named(const std::string& name);
 pb::RecordChange Change(const std::string& id, const std::vector<float>& embedding);
 
@@ -89,6 +102,7 @@ struct ImportOutcome {
   std::vector<pb::ImportedCollection> imported;
   int progress_messages = 0;
 };
-ImportOutcome Import(pb::AdminService::Stub& admin, const pb::ImportChromaTarget& target, const std::string& archive);
+ImportOutcome Import(pb::AdminService::Stub& admin, const pb::ImportChromaTarget& target, const std::string& archive,
+                     const std::string& token = kAdminToken);
 
 }  // namespace omics::services

@@ -295,7 +295,25 @@ TEST_F(VectorctlTest, ACreatedTokenFitsItsLine) {
   EXPECT_THAT(created.out, HasSubstr(" " + hash.out));
 }
 
+TEST_F(VectorctlTest, ACreatedTokenIsBoundAsAsked) {
+  const Result created = Run({"token", "create", "--tenant=lab,my%20lab", "--database", "cells", "--collections=a*,b"});
+  ASSERT_EQ(created.code, 0) << created.err;
+  const std::string line = created.out.substr(created.out.find("line:  ") + 7);
+  EXPECT_THAT(line, HasSubstr(" tenant=lab,my%20lab database=cells collections=a*,b\n"));
+  std::istringstream words(created.out);
+  std::string token;
+  words >> token >> token;
+  const auto tokens = TokenSet::FromFileText(line);
+  ASSERT_OK(tokens);
+  EXPECT_TRUE(tokens->Check(token)->scope.CoversCollection("my lab", "cells", "abc"));
+  EXPECT_FALSE(tokens->Check(token)->scope.CoversCollection("other", "cells", "abc"));
+}
+
 TEST_F(VectorctlTest, BadUsageEndsWithTwo) {
+  ExpectFailure(Run({"token", "create", "--tenant=*"}), 2, "line 1: tenant=: only collections may have a *");
+  ExpectFailure(Run({"token", "create", "--tenant=a b"}), 2, "no value may hold a space");
+  ExpectFailure(Run({"token", "create", "--collections=a # "}), 2, "no value may hold a space");
+  ExpectFailure(Run({"token", "create", "--database=a,,b"}), 2, "empty name");
   ExpectFailure(Run({}), 2, "name a command");
   ExpectFailure(Run({"explode"}), 2, "no command \"explode\"");
   ExpectFailure(Run({"import"}), 2, "STORE is missing");
