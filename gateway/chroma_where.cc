@@ -180,7 +180,7 @@ absl::Status ReadRoot(od::value value, Dialect dialect, ReadNode read, pb::Filte
   present = !null;
   if (null) return absl::OkStatus();
   Budget budget;
-  budget.empty_root_allowed = dialect.api == Api::kV1;
+  budget.empty_root_allowed = dialect.legacy();
   OMICS_RETURN_IF_ERROR(read(value, 0, budget, out));
   present = !budget.root_is_empty;
   return absl::OkStatus();

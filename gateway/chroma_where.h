@@ -11,7 +11,7 @@ namespace omics::gateway::json {
 
 namespace pb = ::omics::vector::v1;
 
-// Sets `present` unless the value is null, or {} where that means nothing (v1).
+// Sets `present` unless the value is null, or {} where that means nothing (0.x).
 absl::Status ReadWhere(od::value value, Dialect dialect, pb::Filter& out, bool& present);
 absl::Status ReadWhereDocument(od::value value, Dialect dialect, pb::Filter& out, bool& present);
 

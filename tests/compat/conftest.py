@@ -1,5 +1,7 @@
+import json
 import os
 import pathlib
+import secrets
 import sys
 
 import pytest
@@ -8,28 +10,44 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "e2e")]
 
 import drivers  # noqa: E402
+import matrix  # noqa: E402
+import roster  # noqa: E402
 import stack as stacks  # noqa: E402
 
-# Five clients for a quick run, one of each kind; all for the others.
-QUICK_CLIENTS = ("chromadb-1.5.9", "chromadb-0.4.24", "javascript-3.5.0", "grpc-python", "grpcurl")
-CLIENTS = ("chromadb-1.5.9", "chromadb-0.5.23", "chromadb-0.4.24", "javascript-3.5.0", "javascript-1.10.5",
-           "grpc-python", "grpcurl")
-matrix = {}  # operation -> client -> passed?
+results = {}  # operation -> client -> passed?
 
 
 def chosen_clients():
-    return QUICK_CLIENTS if os.environ.get("OMICS_VECTOR_TEST_CLIENTS") == "quick" else CLIENTS
+    """All, or those that OMICS_VECTOR_TEST_CLIENTS names: `quick`, or names with commas between."""
+    chosen = os.environ.get("OMICS_VECTOR_TEST_CLIENTS", "")
+    if not chosen:
+        return [client.name for client in roster.ROSTER]
+    names = roster.QUICK if chosen == "quick" else tuple(chosen.split(","))
+    return [roster.BY_NAME[name].name for name in names]
 
 
 def pytest_generate_tests(metafunc):
+    """A test runs with the clients that offer what it needs."""
     if "client" in metafunc.fixturenames:
-        metafunc.parametrize("client", chosen_clients(), scope="session")
+        needed = getattr(metafunc.function, "needs", ())
+        offering = [name for name in chosen_clients() if roster.BY_NAME[name].offers.issuperset(needed)]
+        metafunc.parametrize("client", offering, scope="session")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.module.__name__ == "matrix_test")  # it looks at what the others have shown
 
 
 @pytest.fixture(scope="session")
-def stack():
-    """Both programs, with the Cell Ontology served from the start."""
-    with stacks.running_stack(imports=[(stacks.ONTOLOGY / "cell_ontology_sapbert_768.tar.gz", "cell_ontology_v2024_01")]) as started:
+def stack(tmp_path_factory):
+    """Both programs, with the Cell Ontology served from the start, a token for everything and one for reading."""
+    token, reader = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    tokens = tmp_path_factory.mktemp("tokens") / "tokens"
+    tokens.write_text(f"owner admin {token}\nsearch read {reader}\n")
+    tokens.chmod(0o600)
+    imports = [(stacks.ONTOLOGY / "cell_ontology_sapbert_768.tar.gz", "cell_ontology_v2024_01")]
+    with stacks.running_stack(imports=imports, token=token, settings={"OMICS_VECTOR_TOKENS_FILE": str(tokens)}) as started:
+        started.reader = reader
         yield started
 
 
@@ -42,6 +60,14 @@ def connected(stack, client):
     driver.close()
 
 
+@pytest.fixture(scope="session")
+def other(client):
+    """The same client a second time, not connected: for tests of connecting itself."""
+    driver = drivers.make_driver(client)
+    yield driver
+    driver.close()
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     outcome = yield
@@ -49,18 +75,21 @@ def pytest_runtest_makereport(item, call):
     if report.failed or report.when == "call":
         client = getattr(item, "callspec", None) and item.callspec.params.get("client")
         if client and item.module.__name__ == "clients_test":
-            row = item.originalname.removeprefix("test_").replace("_", " ")
-            cells = matrix.setdefault(row, {})
+            cells = results.setdefault(item.originalname.removeprefix("test_").replace("_", " "), {})
             cells[client] = cells.get(client, True) and report.passed
 
 
+@pytest.fixture
+def shown():
+    """What this run has shown so far: operation -> client -> passed?"""
+    return results
+
+
 def pytest_terminal_summary(terminalreporter):
-    if not matrix:
+    if not results:
         return
-    clients = [client for client in CLIENTS if any(client in row for row in matrix.values())]
-    width = max(map(len, matrix)) + 2
     terminalreporter.section("what each client can do")
-    terminalreporter.write_line(" " * width + "  ".join(clients))
-    for row, cells in matrix.items():
-        marks = ("" if client not in cells else "ok" if cells[client] else "FAILS" for client in clients)
-        terminalreporter.write_line(row.ljust(width) + "  ".join(mark.ljust(len(name)) for mark, name in zip(marks, clients)))
+    for line in matrix.text(results):
+        terminalreporter.write_line(line)
+    if os.environ.get("OMICS_VECTOR_TEST_MATRIX"):
+        pathlib.Path(os.environ["OMICS_VECTOR_TEST_MATRIX"]).write_text(json.dumps(results))

@@ -7,8 +7,11 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 
 import environments
+import roster
+import stack as stacks
 
 CLIENTS = pathlib.Path(__file__).resolve().parent / "clients"
 ROOT = environments.ROOT
@@ -28,18 +31,20 @@ class ProcessDriver:
     """A client in a process of its own, in its own environment, spoken to in JSON lines."""
 
     def __init__(self, command):
+        self.said = tempfile.TemporaryFile("w+")  # a pipe that nobody reads would fill up
         self.process = subprocess.Popen([str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True)
+                                        stderr=self.said, text=True, env=stacks.clean_environment())
 
-    def connect(self, stack, token, spelling="headers"):
-        return self.call("connect", host=stack.host, port=stack.port, token=token, spelling=spelling)
+    def connect(self, stack, token, spelling="headers", **elsewhere):
+        return self.call("connect", host=stack.host, port=stack.port, token=token, spelling=spelling, **elsewhere)
 
     def call(self, op, **arguments):
         self.process.stdin.write(json.dumps({"op": op, **arguments}) + "\n")
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the client ended: {self.process.stderr.read()[-3000:]}")
+            self.said.seek(0)
+            raise RuntimeError(f"the client ended: {self.said.read()[-3000:]}")
         answer = json.loads(line)
         if "error" in answer:
             raise ClientError(answer["error"], answer["message"])
@@ -228,11 +233,16 @@ def code_name(number):
     return next(code.name for code in grpc.StatusCode if code.value[0] == number)
 
 
-def make_driver(client):
-    if client == "grpc-python":
+def make_driver(name):
+    client = roster.BY_NAME[name]
+    if client.program == "grpc-python":
         return PythonGrpcDriver()
-    if client == "grpcurl":
+    if client.program == "grpcurl":
         return GrpcurlDriver()
-    if client.startswith("chromadb-"):
-        return ProcessDriver([environments.python_of(client), CLIENTS / "chromadb_client.py"])
-    return ProcessDriver([environments.node(), CLIENTS / "chromadb_client.mjs", environments.folder(client)])
+    if client.program == "go":
+        return ProcessDriver([environments.go_client()])
+    if client.program == "javascript":
+        return ProcessDriver([environments.node(), CLIENTS / "chromadb_client.mjs", environments.folder(client.environment)])
+    script, *words = {"python": ["chromadb_client.py"], "python async": ["chromadb_client.py", "async"],
+                      "langchain": ["langchain_client.py"], "llama-index": ["llama_index_client.py"]}[client.program]
+    return ProcessDriver([environments.python_of(client.environment), CLIENTS / script, *words])

@@ -81,15 +81,16 @@ class Program:
 class Stack:
     """Both programs over one data directory. Start it with start_stack() or `with running_stack()`."""
 
-    def __init__(self, home, data=None, token=None):
+    def __init__(self, home, data=None, token=None, settings=None):
         self.home = pathlib.Path(home)
         self.data = pathlib.Path(data) if data else self.home / "data"
         self.token = token or secrets.token_urlsafe(32)
+        self.settings = settings or {}  # further environment variables of both programs
         self.service = self.gateway = None
         self.grpc = self.rest = None  # "127.0.0.1:port"
 
     def environment(self):
-        return clean_environment(CHROMA_SERVER_AUTHN_CREDENTIALS=self.token)
+        return clean_environment(CHROMA_SERVER_AUTHN_CREDENTIALS=self.token, **self.settings)
 
     def start_service(self, *options):
         self.data.mkdir(parents=True, exist_ok=True)
@@ -171,10 +172,10 @@ class Stack:
 
 
 @contextlib.contextmanager
-def running_stack(*service_options, data=None, gateway=True, imports=()):
+def running_stack(*service_options, data=None, gateway=True, imports=(), token=None, settings=None):
     """A started stack in a temporary directory. `imports`: (tarball, collection) pairs imported before the start."""
     home = tempfile.mkdtemp(prefix="omics-")  # short: a unix socket's path has 107 bytes
-    stack = Stack(home, data)
+    stack = Stack(home, data, token, settings)
     try:
         for tarball, collection in imports:
             stack.vectorctl("import", tarball, "--collection", collection, offline=True)
