@@ -176,6 +176,10 @@ HandlerResult DeleteCollection(Call& call) {
   pb::DeleteCollectionRequest request;
   *request.mutable_collection() = CollectionByName(call);
   const auto reply = co_await call.service.Call(call.context, request);
+  // 0.x calls this a bad argument, unlike a missing collection that is read or written.
+  if (Reason(reply.status()) == "COLLECTION_NOT_FOUND" && call.dialect.legacy()) {
+    co_return absl::InvalidArgumentError(absl::StrCat("Collection ", call.subject.collection, " does not exist."));
+  }
   if (!reply.ok()) co_return reply.status();
   co_return Acknowledge(call);
 }

@@ -2,12 +2,12 @@
 //
 // Python clients raise the class that body["error"] names, if they know it, so names differ by API version:
 //
-//   status or reason           v1                                   v2
-//   UNAUTHENTICATED            401 AuthorizationError               403 AuthError
-//   PERMISSION_DENIED          403 AuthorizationError               403 AuthError
+//   status or reason           v1, and v2 of Python 0.5 and 0.6     v2
+//   UNAUTHENTICATED            401 AuthorizationError (v1 only)     403 AuthError
+//   PERMISSION_DENIED          403 AuthorizationError (v1 only)     403 AuthError
 //   COLLECTION_NOT_FOUND       400 InvalidCollection                404 NotFoundError
 //   TENANT/DATABASE_NOT_FOUND  404 NotFoundError                    404 NotFoundError
-//   …_EXISTS                   409 UniqueConstraintError            409 ChromaError; Python 0.x as v1
+//   …_EXISTS                   409 UniqueConstraintError            409 ChromaError
 //   DIMENSION_MISMATCH         400 InvalidDimension                 400 InvalidArgumentError
 //   JSON_SYNTAX                400 InvalidArgumentError             400 InvalidArgumentError
 //   JSON_SHAPE                 422 InvalidArgumentError             422 ChromaError

@@ -5,9 +5,9 @@
 // Where Chroma's versions differ: v1 is read with 0.4.24's tolerance and answered with 0.5.23's meaning, v2 is 1.5.9.
 //   version      v1 "0.5.23", v2 "1.0.0" (the constant that Chroma's Rust server sends)
 //   pre-flight   5,461 records and base64 for all versions
-//   writes       v1: add true (201), others null; v2: {} (add 201). delete: v1 null, but the list of deleted ids for
-//                Python 0.4.0 to 0.5.3 and JavaScript 1.x; v2 {"deleted":n}, n the ids given (also missing ones), or
-//                with a filter the records that went
+//   writes       v1 and Python 0.x: add true (201), others null; v2: {} (add 201). delete: null, but a list of ids for
+//                v1 of Python 0.4.0 to 0.5.3 and JavaScript 1.x; v2 {"deleted":n}. Given ids count also when missing,
+//                with a filter those that went
 //   add          an id that exists is left as it is; so is the second of the same id in one request
 //   get limit 0  v1: no limit, v2: none
 //   n_results    more than the collection has gives what it has; more than 10,000 of a larger collection is refused

@@ -98,7 +98,15 @@ absl::Status MetadataReader::Read(od::object object, std::string_view what, Meta
     OMICS_RETURN_IF_ERROR(Count());
     bool null;
     OMICS_RETURN_IF_ERROR(ReadNull(value, what, null));
-    if (!null) return ReadValue(value, what, key, out);
+    if (!null) {
+      OMICS_RETURN_IF_ERROR(ReadValue(value, what, key, out));
+      // An empty list is nothing to store: in a change it takes the key away, as null does.
+      if (out.contains(std::string(key)) || null_value_ != NullValue::kRemove || removed == nullptr) {
+        return absl::OkStatus();
+      }
+      removed->Add(std::string(key));
+      return absl::OkStatus();
+    }
     if (null_value_ == NullValue::kRefuse) return BadMetadataValue(what, key);
     if (null_value_ == NullValue::kRemove && removed != nullptr) removed->Add(std::string(key));
     return absl::OkStatus();
@@ -115,7 +123,7 @@ absl::Status ReadCollectionMetadata(od::value value, std::string_view what, Dial
   MetadataReader reader(dialect.legacy() ? NullValue::kDrop : NullValue::kRefuse);
   OMICS_RETURN_IF_ERROR(reader.Read(object, what, out, nullptr));
   if (reader.values() > 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(dialect.api == Api::kV1
+  return absl::InvalidArgumentError(dialect.legacy()
                                         ? "Expected metadata to be a non-empty dict, got 0 metadata attributes"
                                         : "Validation error: metadata: Metadata cannot be empty");
 }

@@ -27,8 +27,8 @@ class MetadataReader {
  public:
   explicit MetadataReader(NullValue null_value) : null_value_(null_value) {}
 
-  // `what` names the object in errors. `removed` gets the keys whose value is null, with kRemove; null if there is no
-  // use for them.
+  // `what` names the object in errors. `removed` gets the keys whose value is null or an empty list, with kRemove; null
+  // if there is no use for them.
   absl::Status Read(od::object object, std::string_view what, MetadataMap& out,
                     google::protobuf::RepeatedPtrField<std::string>* removed);
 

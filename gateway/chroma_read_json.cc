@@ -73,7 +73,7 @@ absl::Status ReadInclude(od::value value, Dialect dialect, IncludeSet& out) {
 
 absl::Status NegativeNumber(std::string_view what, Dialect dialect) {
   const std::string message = absl::StrCat(ToAbsl(what), ": a negative number makes no sense here");
-  return dialect.api == Api::kV1 ? absl::InvalidArgumentError(message) : Shape(message);
+  return dialect.legacy() ? absl::InvalidArgumentError(message) : Shape(message);
 }
 
 // A whole number of 0 or more; null leaves `out` as it is.
@@ -185,7 +185,10 @@ absl::StatusOr<ReadBody> ParseGet(std::string& body, Dialect dialect) {
     read.offset = offset.value_or(0);
     return absl::OkStatus();
   });
-  if (out.ok() && dialect.api == Api::kV1 && out->limit == 0) out->limit.reset();
+  if (!out.ok() || !dialect.legacy()) return out;
+  if (out->limit == 0) out->limit.reset();
+  // Chroma 0.x takes these two words for a get and does not give them back.
+  std::erase_if(out->include.words, [](const std::string& word) { return word == "distances" || word == "data"; });
   return out;
 }
 
@@ -206,6 +209,9 @@ absl::StatusOr<ReadBody> ParseQueryBody(std::string& body, Dialect dialect) {
     return absl::OkStatus();
   });
   if (out.ok() && !has_vectors) return json::Missing("query_embeddings");
+  if (out.ok() && out->query_vectors.empty() && dialect.legacy()) {
+    return absl::InvalidArgumentError("Expected query_embeddings to be a non-empty list");
+  }
   return out;
 }
 

@@ -106,13 +106,13 @@ bool NothingWanted(const ReadBody& body) { return body.ids && body.ids->empty();
 
 absl::Status NothingToDelete(Dialect dialect) {
   return absl::InvalidArgumentError(
-      dialect.api == Api::kV1
+      dialect.legacy()
           ? "You must provide either ids, where, or where_document to delete. If you want to delete all data in a "
             "collection you can delete the collection itself."
           : "Validation error: ids, where: Either ids or where must be specified");
 }
 
-// Old clients expect the deleted ids, and a limit says how many may go: both need the ids first.
+// Old clients expect the ids that a filter deleted, and a limit says how many may go: both need the ids first.
 boost::asio::awaitable<absl::StatusOr<std::vector<std::string>>> MatchingIds(Call& call, const pb::CollectionRef& ref,
                                                                              const ReadBody& body) {
   const auto pages = co_await GetPages(call, MakeGetRequest(ref, body));
@@ -139,7 +139,7 @@ std::string IdList(const std::vector<std::string>& ids) {
 }
 
 Response Deleted(const Call& call, std::int64_t count) {
-  return call.dialect.api == Api::kV1 ? Json("null") : Json(absl::StrCat("{\"deleted\":", count, "}"));
+  return call.dialect.legacy() ? Json("null") : Json(absl::StrCat("{\"deleted\":", count, "}"));
 }
 
 // How many of `vectors` one upstream call takes.
@@ -215,7 +215,7 @@ absl::StatusOr<std::vector<Records>> SplitRecords(Records records, std::size_t b
 HandlerResult AddRecords(Call& call) {
   const absl::Status status = co_await Write(call, WriteKind::kAdd);
   if (!status.ok()) co_return status;
-  co_return Json(call.dialect.api == Api::kV1 ? "true" : "{}", 201);
+  co_return Json(call.dialect.legacy() ? "true" : "{}", 201);
 }
 
 HandlerResult UpsertRecords(Call& call) {
@@ -237,7 +237,7 @@ HandlerResult DeleteRecords(Call& call) {
   if (!body.ok()) co_return body.status();
   const bool any_ids = body->ids && !body->ids->empty();
   if (!any_ids && !body->filter) {
-    if (call.dialect.api == Api::kV1 || body->ids) co_return NothingToDelete(call.dialect);
+    if (call.dialect.legacy() || body->ids) co_return NothingToDelete(call.dialect);
     const absl::Status exists = co_await EnsureExists(call, *ref);
     if (!exists.ok()) co_return exists;
     co_return Deleted(call, 0);
@@ -245,7 +245,7 @@ HandlerResult DeleteRecords(Call& call) {
   if (body->ids && body->ids->empty()) body->ids.reset();
   pb::DeleteRequest request;
   *request.mutable_collection() = *ref;
-  const bool by_ids = WantsDeletedIds(call.dialect) || body->limit;
+  const bool by_ids = (WantsDeletedIds(call.dialect) && body->filter) || body->limit;
   if (by_ids) {
     body->include = IncludeSet();
     auto ids = co_await MatchingIds(call, *ref, *body);

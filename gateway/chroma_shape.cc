@@ -15,6 +15,7 @@ using MetadataMap = google::protobuf::Map<std::string, pb::MetadataValue>;
 // Chroma's own defaults, shown where a client has set nothing.
 constexpr std::int64_t kEfConstruction = 100;
 constexpr std::int64_t kEfSearch = 100;
+constexpr std::int64_t kLegacyEfSearch = 10;  // 0.x
 constexpr std::int64_t kMaxNeighbors = 16;
 // The service's own default, which it reports where nobody asked for anything; clients then see Chroma's.
 constexpr std::int32_t kServiceEfConstruction = 200;
@@ -80,17 +81,18 @@ struct Shown {
   std::int64_t sync_threshold;
 };
 
-Shown ShownParameters(const pb::Collection& collection, const ClientConfiguration& asked) {
+Shown ShownParameters(const pb::Collection& collection, const ClientConfiguration& asked,
+                      std::int64_t ef_search = kEfSearch) {
   const std::int32_t ef_construction = collection.hnsw().ef_construction();
   return {OrDefault(ef_construction == kServiceEfConstruction ? 0 : ef_construction, asked.ef_construction,
                     kEfConstruction),
-          OrDefault(collection.hnsw().ef_search(), asked.ef_search, kEfSearch),
+          OrDefault(collection.hnsw().ef_search(), asked.ef_search, ef_search),
           OrDefault(collection.hnsw().m(), asked.max_neighbors, kMaxNeighbors),
           asked.resize_factor.value_or(kResizeFactor), asked.sync_threshold.value_or(kSyncThreshold)};
 }
 
 void AppendLegacyConfiguration(std::string& out, const pb::Collection& collection, const ClientConfiguration& asked) {
-  const Shown shown = ShownParameters(collection, asked);
+  const Shown shown = ShownParameters(collection, asked, kLegacyEfSearch);
   out.append("{\"hnsw_configuration\":{");
   Separator s;
   AppendKeyString(out, s, "space", SpaceName(collection.metric()));

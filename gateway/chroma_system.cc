@@ -53,7 +53,7 @@ Response Json(std::string body, int status) {
   return response;
 }
 
-Response Acknowledge(const Call& call) { return Json(call.dialect.api == Api::kV1 ? "null" : "{}"); }
+Response Acknowledge(const Call& call) { return Json(call.dialect.legacy() ? "null" : "{}"); }
 
 std::string TenantOf(const Call& call) { return Parameter(call, "tenant", kDefaultTenant); }
 std::string DatabaseOf(const Call& call) { return Parameter(call, "database", kDefaultDatabase); }
@@ -61,10 +61,10 @@ std::string DatabaseOf(const Call& call) { return Parameter(call, "database", kD
 absl::StatusOr<pb::CollectionRef> CollectionById(const Call& call) {
   const std::string_view id = call.Path("collection");
   if (!IsUuid(id)) {
-    return WithReason(absl::InvalidArgumentError(call.dialect.api == Api::kV1
-                                                     ? absl::StrCat("Could not parse ", ToAbsl(id), " as a UUID")
-                                                     : "Collection ID is not a valid UUIDv4"),
-                      kReasonNotAUuid);
+    return WithReason(
+        absl::InvalidArgumentError(call.dialect.legacy() ? absl::StrCat("Could not parse ", ToAbsl(id), " as a UUID")
+                                                         : "Collection ID is not a valid UUIDv4"),
+        kReasonNotAUuid);
   }
   pb::CollectionRef ref;
   ref.set_id(std::string(id));

@@ -84,6 +84,16 @@ TEST(ChromaErrorsTest, CreatingInAMissingDatabaseIsARequestError) {
   EXPECT_EQ(Member(response.body, "message"), R"("Database [d] does not exist")");
 }
 
+TEST(ChromaErrorsTest, Python05OnV2GetsTheNamesOfV1ButItsOwnRefusals) {
+  constexpr Dialect kPython06{Api::kV2, Client::kPythonHttpx};
+  const absl::Status missing = WithReason(absl::NotFoundError("x"), "COLLECTION_NOT_FOUND");
+  EXPECT_EQ(ErrorResponse(missing, kPython06, kSubject).status, 400);
+  EXPECT_EQ(ErrorName(ErrorResponse(missing, kPython06, kSubject).body), "InvalidCollection");
+  const absl::Status refused = absl::UnauthenticatedError("no token");
+  EXPECT_EQ(ErrorResponse(refused, kPython06, kSubject).status, 403);
+  EXPECT_EQ(ErrorName(ErrorResponse(refused, kPython06, kSubject).body), "AuthError");
+}
+
 TEST(ChromaErrorsTest, InternalCausesStayInside) {
   const Response response = ErrorResponse(absl::InternalError("open /secret/path failed"), kV2, kSubject);
   EXPECT_EQ(response.body.find("secret"), std::string::npos);

@@ -100,7 +100,7 @@ TEST(ChromaShapeTest, ModernConfigurationAndSchemaAreTheServersOwn) {
 
 TEST(ChromaShapeTest, LegacyConfigurationHasItsTypeMarksAndTheTrueMetric) {
   EXPECT_EQ(At(Shaped(Mondo(), CollectionShape::kLegacy), "/configuration_json"),
-            R"({"hnsw_configuration":{"space":"cosine","ef_construction":100,"ef_search":100,"num_threads":2,"M":16,)"
+            R"({"hnsw_configuration":{"space":"cosine","ef_construction":100,"ef_search":10,"num_threads":2,"M":16,)"
             R"("resize_factor":1.2,"batch_size":100,"sync_threshold":1000,"_type":"HNSWConfigurationInternal"},)"
             R"("_type":"CollectionConfigurationInternal"})");
 }

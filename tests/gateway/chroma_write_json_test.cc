@@ -53,6 +53,16 @@ TEST(ChromaWriteJsonTest, NumbersKeepTheirKind) {
   EXPECT_EQ(metadata.at("huge").double_value(), 123456789012345678901234567890.0);
 }
 
+TEST(ChromaWriteJsonTest, AnEmptyListTakesTheKeyAwayInAChangeAndIsNothingInAnAdd) {
+  const std::string body = R"({"ids":["a"],"embeddings":[[1]],"metadatas":[{"l":[],"x":1}]})";
+  for (const WriteKind kind : {WriteKind::kAdd, WriteKind::kUpdate, WriteKind::kUpsert}) {
+    const auto records = Write(body, kind);
+    ASSERT_TRUE(records.ok()) << records.status();
+    EXPECT_FALSE(records->Get(0).metadata().contains("l"));
+    EXPECT_EQ(records->Get(0).remove_metadata_keys_size(), kind == WriteKind::kAdd ? 0 : 1);
+  }
+}
+
 TEST(ChromaWriteJsonTest, ANullMetadataValueIsReadByKindAndVersion) {
   const std::string body = R"({"ids":["a"],"embeddings":[[1]],"metadatas":[{"k":null,"x":1}]})";
   EXPECT_EQ(Reason(Write(body, WriteKind::kAdd, kV2).status()), kReasonJsonShape);
