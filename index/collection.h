@@ -103,7 +103,7 @@ inline constexpr int kQueryVectorsMax = 1024;
 struct RecallSample {
   double recall = 0;
   int samples = 0;
-  int ef = 0;
+  int ef = 0;  // used; where each segment had its own, the largest
 };
 
 struct CollectionStats {

@@ -136,7 +136,7 @@ BAD = [
 GOOD = [
     ("base/log.cc", "#include <spdlog/spdlog.h>"),
     ("index/internal/hnsw_builder.cc", "#include <faiss/IndexHNSW.h>"),
-    ("index/internal/hnsw_walk_inl.h", "#include <hwy/highway.h>"),
+    ("index/internal/code_kernels.cc", "#include <hwy/highway.h>"),
     ("index/catalog.cc", '#include "index/internal/sqlite.h"'),
     ("services/convert.cc", '#include "index/catalog.h"'),
     ("services/convert.cc", '#include "omics/vector/v1/records.pb.h"'),

@@ -18,10 +18,6 @@ constexpr char kRecordsFile[] = "records.sqlite3";
 // Readers kept open for Get; more calls at once open their own for the call.
 constexpr std::size_t kReadersKept = 4;
 
-// Candidates kept in the graph walk where nobody chose: recall@10 of .99 and more on the ontology collections
-// (docs/performance.md).
-constexpr int kDefaultEf = 100;
-
 // A segment is written again without its deleted rows once they are more than one in five: beyond, a walk spends more
 // on them than the rebuild costs.
 constexpr std::int64_t kDeletedShareMax = 5;
@@ -577,10 +573,7 @@ absl::Status CollectionImpl::CheckQuery(const QuerySpec& spec, int dimension) co
   return absl::OkStatus();
 }
 
-int CollectionImpl::EffectiveEf(int ef, int k) const {
-  if (ef == 0) ef = ef_search_.load(std::memory_order_relaxed);
-  return std::max(ef == 0 ? kDefaultEf : ef, k);
-}
+int CollectionImpl::EffectiveEf(int ef) const { return ef == 0 ? ef_search_.load(std::memory_order_relaxed) : ef; }
 
 absl::StatusOr<std::vector<std::vector<Hit>>> CollectionImpl::Query(const QuerySpec& spec, Deadline deadline) const {
   const std::shared_ptr<const Snapshot> snapshot = snapshot_.Load();
@@ -589,7 +582,7 @@ absl::StatusOr<std::vector<std::vector<Hit>>> CollectionImpl::Query(const QueryS
   if (!spec.ids.empty() || spec.filter) {
     OMICS_ASSIGN_OR_RETURN(selected, Select(*snapshot, spec.ids, spec.filter, deadline));
   }
-  const int ef = EffectiveEf(spec.ef, spec.k);
+  const int ef = EffectiveEf(spec.ef);
   std::vector<std::vector<Hit>> results;
   results.reserve(spec.vectors.size());
   for (const std::vector<float>& vector : spec.vectors) {
@@ -611,7 +604,11 @@ absl::StatusOr<std::vector<std::vector<Hit>>> CollectionImpl::Query(const QueryS
 absl::StatusOr<RecallSample> CollectionImpl::MeasureRecall(int k, int ef, int samples, Deadline deadline) const {
   const std::shared_ptr<const Snapshot> snapshot = snapshot_.Load();
   RecallSample sample;
-  sample.ef = EffectiveEf(ef, k);
+  const int wanted_ef = EffectiveEf(ef);
+  sample.ef = std::max(wanted_ef, k);
+  for (const SnapshotPart& part : snapshot->parts) {
+    if (wanted_ef == 0 && part.segment) sample.ef = std::max(sample.ef, part.segment->calibrated_ef().For(k));
+  }
   std::int64_t found = 0, wanted = 0, seen = 0;
   const std::int64_t step = std::max<std::int64_t>(1, snapshot->live_rows() / std::max(1, samples));
   for (const SnapshotPart& part : snapshot->parts) {
@@ -619,7 +616,7 @@ absl::StatusOr<RecallSample> CollectionImpl::MeasureRecall(int k, int ef, int sa
       if (part.deleted->Contains(row) || seen++ % step != 0) continue;
       SearchSpec search = {{part.source->Vector(row), static_cast<std::size_t>(snapshot->dimension)},
                            static_cast<std::size_t>(k),
-                           sample.ef,
+                           wanted_ef,
                            true,
                            nullptr};
       OMICS_ASSIGN_OR_RETURN(const std::vector<Candidate> exact, SearchSnapshot(*snapshot, search, deadline));

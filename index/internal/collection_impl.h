@@ -101,7 +101,8 @@ class CollectionImpl : public Collection, public BuildTarget, public std::enable
                                                    const std::optional<Filter>& filter, Deadline deadline) const;
   absl::StatusOr<std::vector<std::string>> MatchingIds(const DeleteSpec& spec, Deadline deadline) const;
   absl::Status CheckQuery(const QuerySpec& spec, int dimension) const;
-  int EffectiveEf(int ef, int k) const;
+  // `ef`, or the collection's own; 0 where each segment uses what it was calibrated for.
+  int EffectiveEf(int ef) const;
 
   // Constant after construction.
   const std::filesystem::path directory_;

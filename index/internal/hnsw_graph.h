@@ -1,16 +1,14 @@
-// An HNSW graph as flat arrays, and the walk over it. FAISS builds the graph (hnsw_builder.h); the walk is ours.
+// An HNSW graph as flat arrays. FAISS builds it (hnsw_builder.h); the walk over it is ours (hnsw_walk.h).
 //
 // Links of row r on level 0 stand at links0[r * 2m], unused ones are -1. A row of level L > 0 has L blocks of m links
 // in upper_links, from block upper_offsets[r] on, lowest level first; upper_offsets has rows + 1 members.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "index/internal/row_source.h"
 
 namespace omics::index {
 
@@ -32,6 +30,8 @@ struct HnswGraph {
   std::vector<std::int32_t> links0;
   std::vector<std::uint32_t> upper_offsets;
   std::vector<std::int32_t> upper_links;
+
+  HnswGraphView view() const { return {m, entry_point, max_level, links0, upper_offsets, upper_links}; }
 };
 
 // DATA_LOSS unless every link, offset and the entry point lie within `rows` rows, so that a walk cannot leave the
@@ -44,12 +44,13 @@ struct WalkHit {
   std::int32_t row = 0;
 };
 
-// Walks from the entry point towards the query and returns the `ef` nearest rows met, nearest first (deleted ones too:
-// they carry links that the walk needs).
-// `distance_to(row)` is called about 10 to 20 times `ef` times.
-template <typename DistanceTo>
-std::vector<WalkHit> WalkGraph(const HnswGraphView& graph, std::int64_t rows, int ef, DistanceTo distance_to);
+// The links of a row on a level; empty where the row is not on it. The first -1 ends them.
+inline std::span<const std::int32_t> Links(const HnswGraphView& graph, std::int32_t row, int level) {
+  const auto m = static_cast<std::size_t>(graph.m);
+  const auto r = static_cast<std::size_t>(row);
+  if (level == 0) return graph.links0.subspan(r * 2 * m, 2 * m);
+  if (graph.upper_offsets[r + 1] - graph.upper_offsets[r] < static_cast<std::uint32_t>(level)) return {};
+  return graph.upper_links.subspan((graph.upper_offsets[r] + static_cast<std::size_t>(level) - 1) * m, m);
+}
 
 }  // namespace omics::index
-
-#include "index/internal/hnsw_walk_inl.h"

@@ -60,16 +60,24 @@ class SegmentReader {
   absl::Status CheckSections() const {
     const std::uint64_t rows = header_.rows;
     if (rows == 0 || rows > INT32_MAX || header_.dimension == 0 || header_.dimension > kDimensionMax ||
-        header_.metric > static_cast<std::uint32_t>(Metric::kInnerProduct) || header_.m == 0 || header_.m > 1024) {
+        header_.metric > static_cast<std::uint32_t>(Metric::kInnerProduct) || header_.m == 0 || header_.m > 1024 ||
+        header_.code_dimension == 0 || header_.code_dimension > header_.dimension) {
       return Damaged("header");
     }
+    const bool projects = header_.sections[kDirections].bytes != 0;
+    if (!projects && header_.code_dimension != header_.dimension) return Damaged("header");
+    const std::uint64_t directions = projects ? header_.code_dimension : 0;
     const std::uint64_t links0 = rows * 2 * header_.m * sizeof(std::int32_t);
     const std::pair<SectionKind, std::uint64_t> sizes[] = {{kVectors, rows * header_.dimension * sizeof(float)},
                                                            {kScales, rows * sizeof(float)},
                                                            {kIdentities, rows * sizeof(RowIdentity)},
                                                            {kPayloadOffsets, (rows + 1) * sizeof(std::uint64_t)},
                                                            {kLinks0, links0},
-                                                           {kUpperOffsets, (rows + 1) * sizeof(std::uint32_t)}};
+                                                           {kUpperOffsets, (rows + 1) * sizeof(std::uint32_t)},
+                                                           {kCodes, rows * RowStride(header_.code_dimension)},
+                                                           {kCodeCentre, header_.dimension * sizeof(float)},
+                                                           {kDirections, directions * PaddedCodes(header_.dimension)},
+                                                           {kDirectionScales, directions * sizeof(float)}};
     for (const SectionRange& section : header_.sections) {
       if (!InFile(section, header_.file_bytes)) return Damaged("section table");
     }
@@ -115,6 +123,16 @@ class SegmentReader {
     segment.payload_offsets_ = Section<std::uint64_t>(segment, kPayloadOffsets);
     segment.payloads_ = Section<char>(segment, kPayloads);
     segment.walkable_ = header_.crowded_rows * kCrowdedShare <= header_.rows;
+    segment.calibrated_ef_ = {static_cast<int>(header_.ef_few), static_cast<int>(header_.ef_many)};
+    CodeSpace& space = segment.codes_.space;
+    space.metric = segment.metric_;
+    space.dimension = header_.dimension;
+    space.code_dimension = header_.code_dimension;
+    space.unit = header_.code_unit;
+    space.centre = Section<float>(segment, kCodeCentre);
+    space.directions = Section<std::uint8_t>(segment, kDirections);
+    space.direction_scales = Section<float>(segment, kDirectionScales);
+    segment.codes_.rows = Section<std::uint8_t>(segment, kCodes);
     segment.graph_.m = static_cast<int>(header_.m);
     segment.graph_.entry_point = header_.entry_point;
     segment.graph_.max_level = header_.max_level;

@@ -14,9 +14,12 @@
 
 #include "absl/status/statusor.h"
 #include "index/collection.h"
+#include "index/internal/calibrate.h"
+#include "index/internal/codes.h"
 #include "index/internal/file.h"
 #include "index/internal/filter_index.h"
 #include "index/internal/hnsw_graph.h"
+#include "index/internal/hnsw_walk.h"
 #include "index/internal/row_source.h"
 
 namespace omics::index {
@@ -32,6 +35,10 @@ class Segment : public RowSource {
   std::int64_t rows() const { return static_cast<std::int64_t>(identities_.size()); }
   std::int64_t bytes() const { return static_cast<std::int64_t>(file_.size()); }
   const HnswGraphView& graph() const { return graph_; }
+  const CodesView& codes() const { return codes_; }
+  const CalibratedEf& calibrated_ef() const { return calibrated_ef_; }
+  // For walks over this segment.
+  ScratchPool::Lease TakeScratch() const { return scratch_.Take(); }
   const FilterIndexView& filter_index() const { return filter_index_; }
   // False where exact copies of vectors abound: HNSW fills a copy's links with its copies, so that a walk does not get
   // from one heap of copies to the next. Such a segment is scanned.
@@ -61,6 +68,9 @@ class Segment : public RowSource {
   std::span<const std::uint64_t> payload_offsets_;  // rows + 1
   std::span<const char> payloads_;
   HnswGraphView graph_;
+  CodesView codes_;
+  CalibratedEf calibrated_ef_;
+  mutable ScratchPool scratch_;
   FilterIndexView filter_index_;
   bool walkable_ = true;
 };

@@ -9,6 +9,8 @@
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
 #include "base/uuid.h"
+#include "index/internal/calibrate.h"
+#include "index/internal/codes.h"
 #include "index/internal/filter_index.h"
 #include "index/internal/hnsw_builder.h"
 #include "index/internal/segment.h"
@@ -37,7 +39,7 @@ class SegmentWriter {
     OMICS_RETURN_IF_ERROR(WriteIdentities());
     OMICS_RETURN_IF_ERROR(WritePayloads());
     OMICS_RETURN_IF_ERROR(WriteFilterIndex());
-    OMICS_RETURN_IF_ERROR(WriteGraph());
+    OMICS_RETURN_IF_ERROR(WriteSearch());
     OMICS_RETURN_IF_ERROR(WriteChecksums());
     header_.file_bytes = file_.size();
     header_.header_hash = XXH3_64bits(&header_, offsetof(SegmentHeader, header_hash));
@@ -115,27 +117,50 @@ class SegmentWriter {
     return absl::OkStatus();
   }
 
-  // The graph is built over the vectors as they stand in the new file, so that they are in memory once.
-  absl::Status WriteGraph() {
+  // Graph and codes are made from the vectors as they stand in the new file, so that they are in memory once.
+  absl::Status WriteSearch() {
     OMICS_RETURN_IF_ERROR(file_.Flush());
     OMICS_ASSIGN_OR_RETURN(const MappedFile mapped, MappedFile::Map(file_.descriptor(), file_.size()));
+    const std::span<const float> vectors(
+        reinterpret_cast<const float*>(mapped.data() + header_.sections[kVectors].offset),
+        header_.rows * header_.dimension);
+    OMICS_ASSIGN_OR_RETURN(const HnswGraph graph, WriteGraph(vectors));
+    const CodeTable codes = MakeCodes({spec_.metric, header_.dimension, vectors, scales_});
+    OMICS_RETURN_IF_ERROR(WriteCodes(codes));
+    const CalibrationInput input = {spec_.metric, vectors, scales_, graph.view(), {codes.space, codes.rows}};
+    OMICS_ASSIGN_OR_RETURN(const CalibratedEf ef, Calibrate(input, spec_.cancelled));
+    header_.ef_few = static_cast<std::uint32_t>(ef.few);
+    header_.ef_many = static_cast<std::uint32_t>(ef.many);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<HnswGraph> WriteGraph(std::span<const float> vectors) {
     HnswBuild build;
     build.metric = spec_.metric;
     build.dimension = spec_.dimension;
     build.m = spec_.hnsw.m;
     build.ef_construction = spec_.hnsw.ef_construction;
     build.threads = spec_.threads;
-    build.vectors = {reinterpret_cast<const float*>(mapped.data() + header_.sections[kVectors].offset),
-                     header_.rows * header_.dimension};
+    build.vectors = vectors;
     build.scales = scales_;
     if (spec_.cancelled) build.cancelled = spec_.cancelled;
-    OMICS_ASSIGN_OR_RETURN(const HnswGraph graph, BuildHnsw(build));
+    OMICS_ASSIGN_OR_RETURN(HnswGraph graph, BuildHnsw(build));
     header_.m = static_cast<std::uint32_t>(graph.m);
     header_.entry_point = graph.entry_point;
     header_.max_level = graph.max_level;
     OMICS_RETURN_IF_ERROR(WriteSection(kLinks0, graph.links0));
     OMICS_RETURN_IF_ERROR(WriteSection(kUpperOffsets, graph.upper_offsets));
-    return WriteSection(kUpperLinks, graph.upper_links);
+    OMICS_RETURN_IF_ERROR(WriteSection(kUpperLinks, graph.upper_links));
+    return graph;
+  }
+
+  absl::Status WriteCodes(const CodeTable& codes) {
+    header_.code_dimension = codes.space.code_dimension;
+    header_.code_unit = codes.space.unit;
+    OMICS_RETURN_IF_ERROR(WriteSection(kCodes, codes.rows));
+    OMICS_RETURN_IF_ERROR(WriteSection(kCodeCentre, codes.centre));
+    OMICS_RETURN_IF_ERROR(WriteSection(kDirections, codes.directions));
+    return WriteSection(kDirectionScales, codes.direction_scales);
   }
 
   absl::Status WriteChecksums() {

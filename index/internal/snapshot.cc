@@ -4,7 +4,8 @@
 #include <utility>
 
 #include "absl/base/macros.h"
-#include "index/internal/hnsw_graph.h"
+#include "base/status.h"
+#include "index/internal/hnsw_walk.h"
 #include "index/internal/selection.h"
 
 namespace omics::index {
@@ -12,6 +13,20 @@ namespace {
 
 // Rows compared between two looks at the clock: about 0.1 ms.
 constexpr std::int64_t kRowsPerDeadlineCheck = 1024;
+
+// Fewer rows are compared in float32 at once: as fast as anything, and exact.
+constexpr std::int64_t kRowsForExactScan = 500;
+
+// A scan by codes re-ranks this many times the rows that a walk does: nothing is to be lost.
+constexpr int kScanRerankFactor = 2;
+
+// Float32 rows fetched ahead of the one that is compared.
+constexpr std::size_t kVectorsAhead = 3;
+
+// A walk computes about this many distances for each of its `ef`, and that again for every row that is passed over on
+// the way to one that counts. One distance of a walk costs about five of a scan by codes.
+constexpr double kWalkDistancesPerEf = 10;
+constexpr double kWalkDistanceCost = 5;
 
 // The search over one snapshot for one query vector.
 class Search {
@@ -25,65 +40,124 @@ class Search {
 
   absl::StatusOr<std::vector<Candidate>> Run() {
     for (std::size_t i = 0; i < snapshot_.parts.size(); ++i) {
-      const SnapshotPart& part = snapshot_.parts[i];
-      const auto number = static_cast<std::int32_t>(i);
-      const bool walk =
-          part.segment && part.segment->walkable() && !spec_.exact && !spec_.selection && part.live_rows() > spec_.ef;
-      if (walk && Walk(part, number)) continue;
-      const absl::Status scanned = spec_.selection ? ScanSelected(part, number) : Scan(part, number);
-      if (!scanned.ok()) return scanned;
+      if (const absl::Status status = SearchPart(i); !status.ok()) return status;
     }
     return top_.Take();
   }
 
  private:
-  // False, with nothing offered, when the walk met fewer live rows than were wanted: deleted rows took their places.
-  bool Walk(const SnapshotPart& part, std::int32_t number) {
-    const std::int64_t wanted = std::max<std::int64_t>(spec_.ef, static_cast<std::int64_t>(spec_.k));
-    const std::int64_t ef = std::min(part.rows, wanted * part.rows / std::max<std::int64_t>(1, part.live_rows()));
-    const Segment& segment = *part.segment;
-    const std::vector<WalkHit> hits =
-        WalkGraph(segment.graph(), part.rows, static_cast<int>(ef),
-                  [&](std::int32_t row) { return distance_(segment.Vector(row), segment.Scale(row)); });
-    std::vector<WalkHit> live;
-    for (const WalkHit& hit : hits) {
-      if (!part.deleted->Contains(hit.row)) live.push_back(hit);
+  // What the search of one part is about.
+  struct Task {
+    const SnapshotPart& part;
+    std::size_t number;
+    RowChoice choice;
+    std::int64_t rows;  // that may be found
+  };
+
+  absl::Status SearchPart(std::size_t number) {
+    const SnapshotPart& part = snapshot_.parts[number];
+    Task task = {part, number, {nullptr, part.deleted.get()}, part.live_rows()};
+    if (spec_.selection) {
+      const RowSet& candidates = spec_.selection->Candidates(number);
+      task.choice = {&candidates, nullptr};
+      task.rows = candidates.count();
     }
-    if (std::ssize(live) < std::min<std::int64_t>(static_cast<std::int64_t>(spec_.k), part.live_rows())) return false;
-    for (const WalkHit& hit : live) Offer(part, number, hit.row, hit.distance);
+    if (!part.segment || spec_.exact || task.rows <= kRowsForExactScan) return ScanRows(task);
+    if (part.segment->walkable() && WorthWalking(task) && Walk(task)) return absl::OkStatus();
+    return ScanCodes(task);
+  }
+
+  int Ef(const Task& task) const {
+    const int k = static_cast<int>(spec_.k);
+    return spec_.ef == 0 ? task.part.segment->calibrated_ef().For(k) : std::max(spec_.ef, k);
+  }
+
+  bool WorthWalking(const Task& task) const {
+    const double passed = static_cast<double>(task.part.rows) / static_cast<double>(task.rows);
+    return Ef(task) * kWalkDistancesPerEf * passed * kWalkDistanceCost < static_cast<double>(task.rows);
+  }
+
+  // False, with nothing offered, when the walk took too long or met fewer rows than were wanted.
+  bool Walk(const Task& task) {
+    const Segment& segment = *task.part.segment;
+    ScratchPool::Lease scratch = segment.TakeScratch();
+    const CodeWalkSpec spec = {Ef(task), task.choice, task.rows / 2};
+    const CodeWalkResult walked = WalkCodes(segment.graph(), segment.codes(), spec_.query.data(), spec, *scratch);
+    const auto wanted = std::min(spec_.k, static_cast<std::size_t>(task.rows));
+    return !walked.gave_up && walked.hits.size() >= wanted && Rerank(task, walked.hits, 1);
+  }
+
+  // Compares the best of `hits`, nearest first by their codes, in float32. False, with nothing offered, if the filter
+  // refuses so many that the nearest may not be among the others.
+  bool Rerank(const Task& task, std::span<const WalkHit> hits, int factor) {
+    const int enough = RowsToRerank(static_cast<int>(spec_.k));
+    hits = hits.first(std::min(hits.size(), static_cast<std::size_t>(enough * factor)));
+    std::vector<WalkHit> admitted;
+    admitted.reserve(hits.size());
+    for (const WalkHit& hit : hits) {
+      if (!Admits(task, hit.row)) continue;
+      admitted.push_back(hit);
+    }
+    const bool all = std::ssize(hits) == task.rows || admitted.size() == hits.size();
+    if (!all && std::ssize(admitted) < enough) return false;
+    for (std::size_t i = 0; i < admitted.size(); ++i) {
+      const WalkHit& hit = admitted[i];
+      if (i + kVectorsAhead < admitted.size()) FetchVector(task, admitted[i + kVectorsAhead].row);
+      Offer(task, hit.row, distance_(task.part.source->Vector(hit.row), task.part.source->Scale(hit.row)));
+    }
     return true;
   }
 
-  absl::Status Scan(const SnapshotPart& part, std::int32_t number) {
-    for (std::int64_t row = 0; row < part.rows; ++row) {
-      if (row % kRowsPerDeadlineCheck == 0 && Expired(deadline_)) {
-        return absl::DeadlineExceededError("the deadline passed during the exact scan");
-      }
-      if (part.deleted->Contains(row)) continue;
-      Offer(part, number, row, distance_(part.source->Vector(row), part.source->Scale(row)));
-    }
-    return absl::OkStatus();
+  void FetchVector(const Task& task, std::int64_t row) const {
+    const auto* bytes = reinterpret_cast<const std::uint8_t*>(task.part.source->Vector(row));
+    FetchRow(bytes, spec_.query.size() * sizeof(float));
   }
 
-  // A row is read for the filter only where its distance would earn it a place: seldom.
-  absl::Status ScanSelected(const SnapshotPart& part, std::int32_t number) {
-    const auto index = static_cast<std::size_t>(number);
-    const RowSet& rows = spec_.selection->Candidates(index);
+  bool Admits(const Task& task, std::int64_t row) const {
+    return !spec_.selection || spec_.selection->Admits(task.number, row);
+  }
+
+  absl::Status CheckDeadline() const {
+    if (!Expired(deadline_)) return absl::OkStatus();
+    return absl::DeadlineExceededError("the deadline passed during the scan");
+  }
+
+  // Compares every row in float32. A row is read for the filter only where its distance would earn it a place: seldom.
+  absl::Status ScanRows(const Task& task) {
     std::int64_t seen = 0;
-    for (std::int64_t row = rows.Next(0); row >= 0; row = rows.Next(row + 1)) {
-      if (seen++ % kRowsPerDeadlineCheck == 0 && Expired(deadline_)) {
-        return absl::DeadlineExceededError("the deadline passed during the scan of the matching rows");
-      }
-      const float distance = distance_(part.source->Vector(row), part.source->Scale(row));
-      if (distance > top_.worst_distance() || !spec_.selection->Admits(index, row)) continue;
-      Offer(part, number, row, distance);
+    for (std::int64_t row = NextRow(task, 0); row >= 0; row = NextRow(task, row + 1)) {
+      if (seen++ % kRowsPerDeadlineCheck == 0) OMICS_RETURN_IF_ERROR(CheckDeadline());
+      const float distance = distance_(task.part.source->Vector(row), task.part.source->Scale(row));
+      if (distance <= top_.worst_distance() && Admits(task, row)) Offer(task, row, distance);
     }
     return absl::OkStatus();
   }
 
-  void Offer(const SnapshotPart& part, std::int32_t number, std::int64_t row, float distance) {
+  // The first row at or after `row` that may be found, or -1.
+  static std::int64_t NextRow(const Task& task, std::int64_t row) {
+    if (task.choice.only) return task.choice.only->Next(row);
+    while (row < task.part.rows && task.choice.except->Contains(row)) ++row;
+    return row < task.part.rows ? row : -1;
+  }
+
+  // Compares every row by its codes and the best of them in float32.
+  absl::Status ScanCodes(const Task& task) {
+    const auto most = static_cast<std::size_t>(RowsToRerank(static_cast<int>(spec_.k)) * kScanRerankFactor);
+    ScratchPool::Lease scratch = task.part.segment->TakeScratch();
+    CodeScan scan(task.part.segment->codes(), spec_.query.data(), most, *scratch);
+    for (std::int64_t row = NextRow(task, 0); row >= 0;) {
+      OMICS_RETURN_IF_ERROR(CheckDeadline());
+      for (std::int64_t i = 0; row >= 0 && i < kRowsPerDeadlineCheck; ++i, row = NextRow(task, row + 1)) {
+        scan.Add(static_cast<std::uint32_t>(row));
+      }
+    }
+    if (Rerank(task, scan.Finish(), kScanRerankFactor)) return absl::OkStatus();
+    return ScanRows(task);
+  }
+
+  void Offer(const Task& task, std::int64_t row, float distance) {
     if (distance > top_.worst_distance()) return;
-    top_.Offer({distance, part.source->Identity(row).position, number, row});
+    top_.Offer({distance, task.part.source->Identity(row).position, static_cast<std::int32_t>(task.number), row});
   }
 
   const Snapshot& snapshot_;

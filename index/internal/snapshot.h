@@ -40,7 +40,7 @@ class Selection;
 struct SearchSpec {
   std::span<const float> query;  // `dimension` floats
   std::size_t k = 10;
-  int ef = 0;  // at least 1
+  int ef = 0;  // 0: as calibrated for each segment
   bool exact = false;
   const Selection* selection = nullptr;  // only these rows, of this snapshot; null means all
 };

@@ -85,9 +85,11 @@ TEST(SegmentTest, TheWalkFindsWhatAFullScanFinds) {
       for (std::int64_t row = 0; row < 3000; ++row) nearest.emplace(to_row(row), row);
       std::set<std::int64_t> truth;
       for (auto it = nearest.begin(); truth.size() < 10; ++it) truth.insert(it->second);
-      const std::vector<WalkHit> hits = WalkGraph((*segment)->graph(), 3000, 100, to_row);
-      ASSERT_EQ(hits.size(), 100u);
-      for (int i = 0; i < 10; ++i) found += truth.contains(hits[i].row) ? 1 : 0;
+      ScratchPool::Lease scratch = (*segment)->TakeScratch();
+      const CodeWalkResult walked = WalkCodes((*segment)->graph(), (*segment)->codes(), target.embedding.data(),
+                                              {.ef = 100, .choice = {}}, *scratch);
+      ASSERT_EQ(walked.hits.size(), 100u);
+      for (const WalkHit& hit : walked.hits.first(30)) found += truth.contains(hit.row) ? 1 : 0;
     }
     EXPECT_GE(found, 980) << MetricName(metric);
   }
