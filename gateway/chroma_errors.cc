@@ -81,7 +81,8 @@ Verdict ByCode(absl::StatusCode code) {
 // Refusals of a caller are named by API version (0.4 knew AuthorizationError, v2 came with AuthError); everything else
 // by what the client knows.
 bool OldWords(const absl::Status& status, Dialect dialect) {
-  const bool refusal = absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status);
+  const bool refusal =
+      absl::IsUnauthenticated(status) || absl::IsPermissionDenied(status) || Reason(status) == "RESET_DISABLED";
   return refusal ? dialect.api == Api::kV1 : dialect.legacy();
 }
 

@@ -86,7 +86,8 @@ std::string TenantOf(const Call& call);
 std::string DatabaseOf(const Call& call);
 
 // A collection by its UUID, from the path. INVALID_ARGUMENT (NOT_A_UUID) for anything else. v1 gives no tenant and
-// database there: the UUID alone decides, and the service whether the caller may.
+// database there, and Python 0.x in v2 the defaults wherever the collection is (0.5's upsert): the UUID alone decides,
+// and the service whether the caller may.
 absl::StatusOr<pb::CollectionRef> CollectionById(const Call& call);
 pb::CollectionRef CollectionByName(const Call& call);
 

@@ -41,6 +41,11 @@ absl::Status ReadNumber(const Call& call, std::string_view name, std::int64_t& o
       absl::StrCat("Failed to deserialize query string: ", ToAbsl(name), ": not a whole number of 0 or more"));
 }
 
+// Whether the path's tenant and database say nothing: Python 0.5.16 to 0.5.23 name the defaults in every upsert.
+bool NamesNoHome(const Call& call) {
+  return call.dialect.legacy() && call.Path("tenant") == kDefaultTenant && call.Path("database") == kDefaultDatabase;
+}
+
 }  // namespace
 
 // --- helpers
@@ -68,6 +73,7 @@ absl::StatusOr<pb::CollectionRef> CollectionById(const Call& call) {
   }
   pb::CollectionRef ref;
   ref.set_id(std::string(id));
+  if (NamesNoHome(call)) return ref;
   ref.set_tenant(std::string(call.Path("tenant")));
   ref.set_database(std::string(call.Path("database")));
   return ref;

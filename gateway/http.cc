@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gateway/json_writer.h"
+
 namespace omics::gateway {
 namespace {
 
@@ -39,7 +41,7 @@ bool PercentDecode(std::string_view text, bool plus_is_space, std::string& out) 
       i += 2;
     }
   }
-  return true;
+  return IsUtf8(out);
 }
 
 bool ParseQuery(std::string_view query, QueryParameters& out) {

@@ -57,7 +57,7 @@ struct Response {
 // The decoded pairs of a query string in their order.
 using QueryParameters = std::vector<std::pair<std::string, std::string>>;
 
-// "%41+b" -> "A b" ('+' only if `plus_is_space`). False for a broken escape or an escaped NUL.
+// "%41+b" -> "A b" ('+' only if `plus_is_space`). False for a broken escape, an escaped NUL, or what is not UTF-8.
 bool PercentDecode(std::string_view text, bool plus_is_space, std::string& out);
 
 // False if a pair is not decodable. At most kQueryParametersMax pairs.

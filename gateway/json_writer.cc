@@ -75,6 +75,15 @@ void AppendFloating(std::string& out, Float value) {
 
 }  // namespace
 
+bool IsUtf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const std::size_t length = static_cast<unsigned char>(text[i]) < 0x80 ? 1 : SequenceLength(text, i);
+    if (length == 0) return false;
+    i += length;
+  }
+  return true;
+}
+
 void AppendJsonString(std::string& out, std::string_view text) {
   out.push_back('"');
   std::size_t clean = 0;  // start of the run not yet appended

@@ -11,6 +11,9 @@ namespace omics::gateway {
 // of valid UTF-8 becomes U+FFFD, so that the answer is always valid JSON.
 void AppendJsonString(std::string& out, std::string_view text);
 
+// Whether all of `text` is valid UTF-8.
+bool IsUtf8(std::string_view text);
+
 // The shortest digits that read back as the same number, always with a point or an exponent ("1.0", "1e+20"), so that a
 // client takes them for a float. NaN and infinities, which the service never sends, become null.
 void AppendJsonFloat(std::string& out, float value);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "gateway/chroma_handlers.h"
+#include "gateway/openapi.h"
 
 namespace omics::gateway {
 namespace {
@@ -16,6 +17,8 @@ namespace {
 constexpr std::chrono::seconds kReadDeadline{30};
 // A large add waits for its durable commits and, where the builder lags, for its turn.
 constexpr std::chrono::seconds kWriteDeadline{120};
+// A query of one vector of 1,536 numbers with 17 digits takes half of it.
+constexpr std::size_t kShortBodyBytesMax = 64 << 10;
 // The longest pattern has nine.
 constexpr std::size_t kSegmentsMax = 16;
 
@@ -27,6 +30,7 @@ constexpr std::size_t kSegmentsMax = 16;
 constexpr Route kRoutes[] = {
     {"livez", "GET", "/livez", Api::kNone, Access::kOpen, Livez},
     {"readyz", "GET", "/readyz", Api::kNone, Access::kOpen, Readyz},
+    {"openapi", "GET", "/openapi.json", Api::kNone, Access::kOpen, OpenApi},
 
     {"heartbeat", "GET", V1, Api::kV1, Access::kOpen, Heartbeat},
     {"heartbeat", "GET", V1 "/heartbeat", Api::kV1, Access::kOpen, Heartbeat},
@@ -179,8 +183,9 @@ RouteMatch MatchRoute(std::string_view method, std::string_view path) {
     const Route& route = kRoutes[i];
     const Segments& segments = route.api == Api::kV1 ? bare : exact;
     if (!Matches(patterns[i], segments)) continue;
-    if (route.method == method && Capture(patterns[i], segments, match.parameters)) {
+    if (route.method == method) {
       match.route = &route;
+      match.decodable = Capture(patterns[i], segments, match.parameters);
       return match;
     }
     absl::StrAppend(&match.allow, match.allow.empty() ? "" : ", ", ToAbsl(route.method));
@@ -259,6 +264,9 @@ std::variant<Router::Admission, Response> Router::Admit(const RequestHead& head)
   admission.dialect = {match.route->api, ClientFromUserAgent(head.user_agent)};
   if (const absl::Status status = Authorize(head, admission); !status.ok()) return Refuse(admission, status);
   if (const absl::Status status = CheckOrigin(head, admission); !status.ok()) return Refuse(admission, status);
+  if (!match.decodable) {
+    return Refuse(admission, absl::InvalidArgumentError("Invalid URL: the path has a broken escape or is not UTF-8"));
+  }
   if (!ParseQuery(target.substr(std::min(question + 1, target.size())), admission.query)) {
     return Refuse(admission, absl::InvalidArgumentError("Failed to deserialize query string"));
   }
@@ -269,6 +277,10 @@ std::variant<Router::Admission, Response> Router::Admit(const RequestHead& head)
     return Refuse(admission, status);
   }
   return admission;
+}
+
+bool Router::IsShort(const Admission& admission, std::string_view body) {
+  return admission.route->handler == QueryRecords && body.size() <= kShortBodyBytesMax;
 }
 
 boost::asio::awaitable<Response> Router::Handle(Admission admission, std::string body) {

@@ -63,7 +63,8 @@ std::span<const Route> Routes();
 struct RouteMatch {
   const Route* route = nullptr;  // null: nothing matches
   PathParameters parameters;
-  std::string allow;  // when null: the methods under which the path exists, "GET, POST"; "" if it does not exist
+  bool decodable = true;  // false: a parameter has a broken escape, or is not UTF-8
+  std::string allow;      // without a route: the methods under which the path exists, "GET, POST"; "" if there is none
 };
 
 // `path` is the target without its query, still encoded. Exemption from authentication hangs on the matched route,
@@ -93,6 +94,9 @@ class Router {
   // Decides from the head alone, before any of the body is read. A Response is the refusal (or the answer to a CORS
   // preflight).
   std::variant<Admission, Response> Admit(const RequestHead& head);
+
+  // True if Handle() will be done with it in less time than handing it to another thread would be worth.
+  static bool IsShort(const Admission& admission, std::string_view body);
 
   // Runs the handler; whatever happens, there is a response.
   boost::asio::awaitable<Response> Handle(Admission admission, std::string body);

@@ -78,7 +78,7 @@ def fresh(connected, client):
         try:
             connected.call("delete_collection", name=name)
         except drivers.ClientError as error:
-            expected.check(error, "missing", client)  # a test has deleted it
+            expected.check(error, "missing to delete", client)  # a test has deleted it
 
 
 def refused(driver, situation, client, op, *words, **arguments):
@@ -254,7 +254,7 @@ def test_delete_collection(connected, client, offers, fresh):
 
 @needs("list")
 def test_delete_a_missing_collection(connected, client):
-    refused(connected, "missing", client, "delete_collection", name="no-such-collection")
+    refused(connected, "missing to delete", client, "delete_collection", name="no-such-collection")
 
 
 @needs("reset")

@@ -32,9 +32,14 @@ REPLAY_ONLY = {
     "databases-in-tenants": "A database belongs to a tenant that exists; 1.4.4 makes one for any name.",
     "configuration-of-1.x": "v1 understands a `configuration` in either form; 0.5 breaks on that of 1.x.",
     "ties": "Hits at one distance come in any order, and any of them where n_results cuts.",
+    "routes-of-later": "v1 has what came with later versions of it; 0.4.14 knows no tenants, databases and count_collections.",
+    "empty-list-of-ids": "An empty list of ids selects nothing, as from 0.4.24 on; 0.4.14 takes it for no list.",
+    "acknowledgements": "v1 answers update and upsert with `null`, as from 0.4.24 on; 0.4.14 says `true`.",
+    "broken-reads-of-0.6": "v1 reads work; 0.6.3 fails on its own tenants, databases and collections there.",
     "not-in-the-text": "The recorded request had headers or a body that the recording does not show.",
 }
-DIALECTS = {"g1": ("1.5.9", "v2"), "g2": ("1.5.9", "v2"), "g3": ("1.5.9", "v2"), "gv1-0.4.24": ("0.4.24", "v1"), "gv1-0.5.23": ("0.5.23", "v1")}
+DIALECTS = {"g1": ("1.5.9", "v2"), "g2": ("1.5.9", "v2"), "g3": ("1.5.9", "v2"), "gv1-0.4.14": ("0.4.24", "v1"),
+            "gv1-0.4.24": ("0.4.24", "v1"), "gv1-0.5.23": ("0.5.23", "v1"), "gv1-0.6.3": ("0.5.23", "v1")}
 V2_HOME = "/api/v2/tenants/default_tenant/databases/default_database"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 VERBS = ("add", "update", "upsert", "delete", "get", "query", "count")

@@ -154,6 +154,19 @@ TEST_F(ServiceTest, OldClientsGetTheirOwnAnswers) {
   EXPECT_EQ(Ask("POST", V1(id, "/delete"), "{}", kPython04).status, 400);
 }
 
+TEST_F(ServiceTest, Python05UpsertsWhereverTheCollectionIsThoughItNamesTheDefaults) {
+  const std::string elsewhere = "/api/v2/tenants/default_tenant/databases/elsewhere";
+  ASSERT_EQ(Ask("POST", "/api/v2/tenants/default_tenant/databases", R"({"name":"elsewhere"})").status, 200);
+  const std::string quoted =
+      Member(Ask("POST", absl::StrCat(elsewhere, "/collections"), R"({"name":"mondo"})").body, "id");
+  ASSERT_EQ(quoted.size(), 38) << quoted;
+  const std::string id = quoted.substr(1, 36);
+  const char* one = R"({"ids":["a"],"embeddings":[[1,2]]})";
+  EXPECT_EQ(Ask("POST", V2(id, "/upsert"), one, kPython06).status, 200);
+  EXPECT_EQ(Ask("GET", absl::StrCat(elsewhere, "/collections/", id, "/count"), "", kPython06).body, "1");
+  EXPECT_EQ(Ask("POST", V2(id, "/upsert"), one).status, 404);
+}
+
 TEST_F(ServiceTest, ErrorsHaveTheNamesThatEachClientKnows) {
   const std::string id = Create("taken");
   AddThree(id);

@@ -33,12 +33,20 @@ TEST(RouterTest, ParametersAreDecoded) {
 }
 
 TEST(RouterTest, OddPathsMatchNothing) {
-  for (const char* path :
-       {"", "*", "/", "//", "/api", "/api/v3", "/livez/", "/livez%2f", "/readyz/../api/v2/reset", "/api/v2/",
-        "/api/v2/tenants/", "/api/v2/tenants//databases", "/api/v2/tenants/%zz", "/api/v2/tenants/%00",
-        "/api/v1//collections", "/api/v1/collections//", "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t"}) {
+  for (const char* path : {"", "*", "/", "//", "/api", "/api/v3", "/livez/", "/livez%2f", "/readyz/../api/v2/reset",
+                           "/api/v2/", "/api/v2/tenants/", "/api/v2/tenants//databases", "/api/v1//collections",
+                           "/api/v1/collections//", "/a/b/c/d/e/f/g/h/i/j/k/l/m/n/o/p/q/r/s/t"}) {
     EXPECT_EQ(MatchRoute("GET", path).route, nullptr) << path;
   }
+}
+
+TEST(RouterTest, NamesThatAreNotDecodableAreMarked) {
+  for (const char* name : {"%zz", "%0", "%00", "%ff", "%c0%80", "%ed%a0%80", "%f4%90%80%80", "a%e2%82"}) {
+    const RouteMatch match = MatchRoute("GET", absl::StrCat("/api/v2/tenants/", name));
+    ASSERT_NE(match.route, nullptr) << name;
+    EXPECT_FALSE(match.decodable) << name;
+  }
+  EXPECT_TRUE(MatchRoute("GET", "/api/v2/tenants/%e2%82%ac").decodable);
 }
 
 TEST(RouterTest, AnotherMethodIsToldWhichOnesThereAre) {
@@ -54,8 +62,8 @@ TEST(RouterTest, WritesNeedTheWriteRoleAndTenantsTheAdminRole) {
                         name == "update_collection" || name == "delete_collection" || name == "fork";
     const bool admin =
         name == "reset" || name == "create_tenant" || name == "create_database" || name == "delete_database";
-    const bool open =
-        name == "livez" || name == "readyz" || name == "heartbeat" || name == "version" || name == "pre_flight_checks";
+    const bool open = name == "livez" || name == "readyz" || name == "openapi" || name == "heartbeat" ||
+                      name == "version" || name == "pre_flight_checks";
     const Access expected = open ? Access::kOpen : admin ? Access::kAdmin : writes ? Access::kWrite : Access::kRead;
     EXPECT_EQ(route.access, expected) << route.pattern;
   }
@@ -69,6 +77,8 @@ TEST(RouterTest, QueriesAreDecodedOrRefused) {
   EXPECT_EQ(FindParameter(parameters, "flag"), "");
   EXPECT_FALSE(ParseQuery("a=%g0", parameters));
   EXPECT_FALSE(ParseQuery("a=%0", parameters));
+  EXPECT_FALSE(ParseQuery("a=%ff", parameters));
+  EXPECT_FALSE(ParseQuery("%c0%80", parameters));
   std::string many;
   for (std::size_t i = 0; i <= kQueryParametersMax; ++i) many += "a=1&";
   EXPECT_FALSE(ParseQuery(many, parameters));

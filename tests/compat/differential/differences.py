@@ -4,6 +4,7 @@ Each entry says for which versions it holds, why, and exactly what it explains: 
 `context.found` that are its doing. `diverges` says that the servers hold different data afterwards. Each has a row in
 docs/chroma-compatibility.md ("Deliberate differences"), checked by differential_test.py.
 """
+import collections
 import dataclasses
 import itertools
 import re
@@ -15,6 +16,7 @@ import filter_model
 OLD = ("0.4.24", "0.5.23")
 ALL = OLD + ("1.5.9",)
 READS = ("get", "query", "delete")
+WRITES = ("add", "update", "upsert")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,15 +26,16 @@ class Entry:
     reason: str
     covers: typing.Callable
     diverges: bool = False
+    rare: bool = False  # 20,000 operations need not meet it
 
 
 ENTRIES = []
 
 
-def entry(name, versions, reason, diverges=False):
+def entry(name, versions, reason, diverges=False, rare=False):
     """Makes an entry of the function below it, which gives True for all that the answers show, or those texts that it explains."""
     def add(function):
-        ENTRIES.append(Entry(name, versions, reason, function, diverges))
+        ENTRIES.append(Entry(name, versions, reason, function, diverges, rare))
         return function
     return add
 
@@ -140,7 +143,8 @@ lets_pass("embeddings-required", OLD, ("no embeddings", "empty embedding"),
           "A new record needs an embedding, as in 1.x; 0.x stores records that no query finds.", (400, 422))
 lets_pass("finite-numbers", OLD, ("NaN", "float32 overflow", "null in embedding"),
           "An embedding is of finite numbers, as in 1.x; 0.x takes NaN, infinity and null and then fails to print them.", (400, 422))
-lets_pass("negative-counts", OLD, ("n_results negative",), "A negative n_results is refused; 0.x takes it for an empty collection.")
+lets_pass("negative-counts", OLD, ("n_results negative", "no query embeddings"),
+          "A query without vectors, or for a negative number of results, is refused; 0.x takes it where the collection is empty.")
 lets_pass("columns-of-one-length", OLD, ("more embeddings than ids", "more documents than ids", "fewer embeddings than ids"),
           "All columns of a write have the length of `ids`, as in 1.x; 0.x drops what is over.")
 lets_pass("metadata-keys", OLD, ("key with #", "key with $", "empty key"), "Metadata keys are not empty and do not begin with # or $, as in 1.x.")
@@ -200,9 +204,10 @@ def filters_of_wrong_shape(context):
     return context.operation.trait == "where not an object" and status(context, 422, 400)
 
 
-@entry("update-of-nothing", ("0.4.24",), "An update of an unknown collection is refused, also when it would change nothing.")
+@entry("update-of-nothing", ("0.4.24",), "An update of an unknown collection is refused; 0.4 takes it for done, unless it is to be renamed.")
 def update_of_nothing(context):
-    return context.operation.kind == "update_collection" and not any(context.body.values()) and status(context, 200, 400) and context.ours.error == "InvalidCollection"
+    return context.operation.kind == "update_collection" and not context.body.get("new_name") and status(context, 200, 400) \
+        and context.ours.error == "InvalidCollection"
 
 
 @entry("first-error", ALL, "A request with two faults is answered for the form of its body first, then for its collection; Chroma does some in the other order.")
@@ -210,8 +215,9 @@ def first_error(context):
     missing = ("InvalidCollection", "NotFoundError", "RuntimeError('coroutine raised StopIteration')")
     return context.operation.trait != "" and context.theirs.error in missing and context.ours.status in (400, 422) and context.ours.error not in missing \
         or context.operation.trait in ("empty pattern", "$and of one", "$or of one", "empty $and", "empty $or", "$regex", "$contains on a string", "list operand", "empty where", "name too short",
-                                         "empty where_document") \
-        and context.ours.error == "InvalidCollection" and context.theirs.status in (400, 500)
+                                         "empty where_document", "bad pattern") \
+        and context.ours.error == "InvalidCollection" and context.theirs.status in (400, 500) \
+        or context.operation.trait != "" and "Embedding dimension" in str(context.theirs.body) and status(context, 500, 400) and invalid(context)
 
 
 # --- Meaning -----------------------------------------------------------------------------------------------------------------
@@ -226,7 +232,9 @@ def unlike(context):
        "records of such a batch, its neighbours' too.", diverges=True)
 def ids_twice(context):
     ids = context.body.get("ids")
-    return isinstance(ids, list) and len(ids) != len(set(map(str, ids))) and found(context, "state: .*")
+    if not isinstance(ids, list) or len(ids) == len(set(map(str, ids))) or not found(context, "state: .*"):
+        return False
+    return found(context, "state: .*") if unlike(context).keys() <= set(ids) else False
 
 
 @entry("null-documents", OLD, "A null among the documents or URIs of an update leaves what is stored, as in 1.x; 0.x takes the document away.", diverges=True)
@@ -264,9 +272,13 @@ def is_modelled(context, whose, faults):
 
 
 def nearest_as_modelled(context, ids, distances, faults):
-    """Whether these hits are, up to ties, the nearest of the records that the filter selects."""
-    selected = {identity for identity, record in context.records("ours").items()
-                if filter_model.selects(context.body, record, faults) and (context.body.get("ids") is None or identity in context.body["ids"])}
+    return nearest_of(context, ids, distances, distances.keys(), faults)
+
+
+def nearest_of(context, ids, distances, reached, faults=()):
+    """Whether these hits are, up to ties, the nearest of those that the filter selects among the records reached."""
+    selected = {identity for identity, record in context.records("ours").items() if identity in reached
+                and filter_model.selects(context.body, record, faults) and (context.body.get("ids") is None or identity in context.body["ids"])}
     nearest = sorted(distances[identity] for identity in selected)[: context.body.get("n_results", 10)]
     return len(set(ids)) == len(nearest) and set(ids) <= selected and all(compare.near(distances[identity], one) for identity, one in zip(ids, nearest))
 
@@ -280,18 +292,34 @@ def deleted_as_modelled(context, whose, faults):
                for identity, record in {**theirs, **ours}.items())
 
 
+NOT_LOOKED_FOR = object()
 FAULTS = {"0.4.24": ("like-wildcards", "missing-excluded", "types-strict", "no-document-excluded", "like-any-case"), "0.5.23": ("like-wildcards", "like-any-case"),
           "1.5.9": ("float-truncated", "lists-strict")}
 
 
 def faults_of(context):
     """The fewest faults that make of the filter what they answered, if ours is what it should be; None if none do."""
+    if context.faults is NOT_LOOKED_FOR:
+        context.faults = look_for_faults(context)
+    return context.faults
+
+
+def is_a_tie(context):
+    """Whether both answers are right: hits differ only where several are at one distance."""
+    return context.operation.kind == "query" and found(context, r"ids of query \d+") == set(context.found) and faults_of(context) == ()
+
+
+def combinations_of(faults):
+    """Every selection of them, the fewest first."""
+    return itertools.chain.from_iterable(itertools.combinations(faults, count) for count in range(len(faults) + 1))
+
+
+def look_for_faults(context):
     if context.operation.kind not in READS or not both_good(context) or not (context.body.get("where") or context.body.get("where_document")):
         return None
     if not is_modelled(context, "ours", ()):
         return None
-    faults = FAULTS[context.version]
-    for some in itertools.chain.from_iterable(itertools.combinations(faults, count) for count in range(len(faults) + 1)):
+    for some in combinations_of(FAULTS[context.version]):
         if is_modelled(context, "theirs", some):
             return some
     return None
@@ -312,15 +340,45 @@ faulty("numbers-in-lists", ("1.5.9",), "lists-strict", "$contains and $not_conta
 faulty("fractions-against-integers", ("1.5.9",), "float-truncated", "A fraction is compared with an integer by value; 1.5.9 cuts it to an integer first, so that `$lt: 1.5` misses 1.")
 
 
-@entry("traces-of-documents", ("0.4.24",), "A document that was taken away is gone for filters too; 0.4 goes on finding its record for $not_contains.")
+def traced(context, faults):
+    """Whether their answer is what the filter gives with these faults, and any records without a document on top or left out."""
+    records, body = context.records("ours"), context.body
+    tests = {member: body[member] for member in ("where",) if member in body}  # what holds whatever text they still have
+    possible = {identity for identity, record in records.items() if (body.get("ids") is None or identity in body["ids"])
+                and filter_model.selects(tests if record["document"] is None else body, record, faults)}
+    certain = {identity for identity in possible if records[identity]["document"] is not None}
+    if context.operation.kind == "query":
+        return all(nearest_with_traces(context, ids, distances, possible, certain)
+                   for ids, distances in zip(context.theirs.body["ids"], context.all_distances()))
+    ids = context.theirs.body["ids"]
+    whole = not body.get("limit") and not body.get("offset")
+    return set(ids) <= possible and (not whole or certain <= set(ids)) and ids == sorted(ids, key=str.encode)
+
+
+def nearest_with_traces(context, ids, distances, possible, certain):
+    """Whether the hits are possible ones, and nothing nearer is left out that is certain."""
+    far = max((distances[one] for one in ids), default=0) if len(ids) == context.body.get("n_results", 10) else float("inf")
+    return set(ids) <= possible and all(one in ids or distances[one] > far or compare.near(distances[one], far) for one in certain)
+
+
+def deleted_by_traces(context):
+    """Whether ours deleted what the filter selects, and they differ by records that have no document."""
+    kept = {**context.records("theirs"), **context.records("ours")}
+    unequal = set(context.theirs.body) ^ set(context.ours.body)
+    return bool(unequal) and is_modelled(context, "ours", ()) and all(
+        kept[one]["document"] is None and filter_model.selects({"where": context.body.get("where")}, kept[one], ()) for one in unequal)
+
+
+@entry("traces-of-documents", ("0.4.24",), "A document that was taken away, or deleted with its record, is gone for filters too; 0.4 goes on finding by it a "
+       "record that has none.", diverges=True)
 def traces_of_documents(context):
-    if context.operation.kind not in ("get", "query") or "$not_contains" not in str(context.body.get("where_document")) or not both_good(context):
+    if context.operation.kind == "delete" and context.body.get("where_document") and both_good(context) and isinstance(context.theirs.body, list):
+        return deleted_by_traces(context)
+    if context.operation.kind not in ("get", "query") or not context.body.get("where_document") or not both_good(context):
         return False
-    records = context.records("ours")
-    lists = [[context.theirs.body["ids"]], [context.ours.body["ids"]]] if context.operation.kind == "get" else [context.theirs.body["ids"], context.ours.body["ids"]]
-    theirs = set(itertools.chain.from_iterable(lists[0]))
-    return is_modelled(context, "ours", ()) and any(records[one]["document"] is None for one in theirs) \
-        and all(filter_model.selects(context.body, records[one], ()) for one in theirs)
+    if not is_modelled(context, "ours", ()) or faults_of(context) is not None:
+        return False
+    return any(traced(context, some) for some in combinations_of(FAULTS["0.4.24"]))
 
 
 @entry("order-of-0.4", ("0.4.24",), "Records come in order of insertion, as in 0.5.9 and later; 0.4 orders by id, and cuts limit and offset from that.")
@@ -332,12 +390,6 @@ def order_of_04(context):
     if context.operation.kind != "get":
         return False
     return found(context, "order of ids|ids") if all(is_modelled(context, whose, ()) for whose in ("theirs", "ours")) else False
-
-
-@entry("queries-of-the-empty", ALL, "A collection without records takes a query of any dimension; Chroma remembers the dimension of the records it had.")
-def queries_of_the_empty(context):
-    return context.operation.kind == "query" and status(context, (400, 500), 200) and re.search("dimension", str(context.theirs.body)) \
-        and not any(context.ours.body["ids"]) and not context.records("ours")
 
 
 @entry("lists-with-windows", ("0.4.24",), "A list takes a limit without an offset; 0.4 breaks on it.")
@@ -362,16 +414,26 @@ def lists_for_old_clients(context):
 def metric_in_configuration(context):
     if context.operation.kind not in ("create_collection", "get_collection", "list_collections") or not both_good(context):
         return False
+    if not found(context, r"configuration_json\.hnsw_configuration\.space\."):
+        return False
     answers = context.ours.body if isinstance(context.ours.body, list) else [context.ours.body]
-    answers = [one for one in answers if "away" not in (one["metadata"] or {})]  # what the runner has put away has lost that key
+    # An update of the metadata, which sets `a`, and putting away, which sets `away`, have taken hnsw:space out of them.
+    answers = [one for one in answers if not {"a", "away"} & (one["metadata"] or {}).keys()]
     honest = all(one["configuration_json"]["hnsw_configuration"]["space"] == (one["metadata"] or {}).get("hnsw:space", "l2") for one in answers)
     return found(context, r"configuration_json\.hnsw_configuration\.space\.") if honest else False
 
 
-@entry("dimension-without-records", OLD, "A collection has a dimension from its first record on; 0.x takes it from the first vector that is sent, also where it changes no record.")
+@entry("dimension-without-records", ALL, "A collection has a dimension from its first record on; Chroma takes it from the first vector that is sent, also where it "
+       "changes no record, and then refuses all of another.", diverges=True)
 def dimension_without_records(context):
-    one = context.operation.kind in ("get_collection", "create_collection") and both_good(context)
-    return found(context, r"dimension\.") if one and context.ours.body["dimension"] is None else False
+    if found(context, r"dimension\."):
+        pairs = zip(*(answer.body if isinstance(answer.body, list) else [answer.body] for answer in (context.theirs, context.ours)))
+        return {"dimension."} if all(other["dimension"] in (None, one["dimension"]) for one, other in pairs) else False
+    if not (context.theirs.status in (400, 500) and context.ours.good and re.search("dimension", str(context.theirs.body))):
+        return False
+    if context.operation.kind == "query":
+        return context.collection("ours")["dimension"] is None
+    return context.operation.kind in WRITES and context.records("ours").keys() <= set(context.body["ids"])  # there was no record before
 
 
 @entry("get_or_create-keeps", ("0.4.24",), "get_or_create of a collection that exists leaves its metadata as they are, as 0.5.11 and later do; 0.4 overwrites them.", diverges=True)
@@ -437,10 +499,25 @@ def leaked_lists(context):
     def leaked(theirs, ours):
         theirs, ours = theirs or {}, ours or {}
         unequal = {key for key in {**theirs, **ours} if not compare.same_values(theirs.get(key), ours.get(key))}
-        return all(isinstance(theirs.get(key), list) for key in unequal)
+        return all(isinstance(theirs.get(key), list) and has_more(theirs[key], ours.get(key)) for key in unequal)
+
+    def has_more(theirs, ours):
+        """Whether their list is ours with further members; those may be of another type."""
+        return ours is None or (isinstance(ours, list) and not collections.Counter(map(repr, ours)) - collections.Counter(map(repr, theirs)))
     pairs = unlike_metadata(context)
     lists = [pair for pair in pairs if any(isinstance(value, list) for value in (pair[0] or {}).values())]
     return found(context, METADATA) if lists and all(leaked(one, other) for one, other, _ in pairs) else False
+
+
+@entry("records-out-of-reach", ("1.5.9",), "A query finds every record of a small collection; 1.5.9 has, now and then, one that its graph does not lead to, with "
+       "and without a filter.", rare=True)
+def out_of_reach(context):
+    if context.operation.kind != "query" or not both_good(context):
+        return False
+    reached, pairs = context.reached(), zip(context.theirs.body["ids"], context.ours.body["ids"], context.all_distances())
+    return any(reached[index] < context.records("theirs").keys() for index in range(len(reached))) and all(
+        nearest_of(context, one, distances, reached[index]) and nearest_of(context, other, distances, distances.keys())
+        for index, (one, other, distances) in enumerate(pairs))
 
 
 @entry("lists-in-collection-metadata", ("1.5.9",), "A collection's metadata may hold lists as a record's may; 1.5.9 breaks the connection.", diverges=True)
@@ -450,9 +527,10 @@ def lists_in_collections(context):
         and context.theirs.status == 0 and context.ours.good
 
 
-@entry("no-hits-wanted", ("1.5.9",), "n_results 0 gives empty lists, as 0.x does; 1.5.9 breaks the connection.")
+@entry("no-hits-wanted", ALL, "n_results 0 gives empty lists, also for a vector of a wrong dimension; 0.x looks at that first, 1.5.9 breaks the connection.")
 def no_hits_wanted(context):
-    return context.operation.trait == "n_results 0" and status(context, 0, 200) and context.ours.body["ids"] == [[]]
+    refused = context.theirs.status == 0 or (status(context, (400, 500), 200) and "dimension" in str(context.theirs.body))
+    return context.operation.trait == "n_results 0" and refused and context.ours.good and context.ours.body["ids"] == [[]]
 
 
 @entry("schema-without-keys", ("1.5.9",), "The `schema` of a collection has the fields that clients read; 1.5.9 also lists every metadata key it has seen.")

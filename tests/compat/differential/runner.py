@@ -13,14 +13,18 @@ import collections
 import contextlib
 import dataclasses
 import http.client
+import os
 import pathlib
+import shutil
 import sys
+import tempfile
 import time
 import urllib.parse
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent), str(HERE.parent.parent / "e2e")]
 
+import client_target  # noqa: E402
 import compare  # noqa: E402
 import differences  # noqa: E402
 import operations  # noqa: E402
@@ -30,6 +34,9 @@ import stack as stacks  # noqa: E402
 ALL_HITS = 200  # more than any collection of a stream has
 MISSING_ID = "00000000-0000-4000-8000-00000000abcd"
 SHOWN_MAX = 12  # differences printed in full
+MEMORY = "/dev/shm"
+MEMORY_BYTES_MIN = 2 * 1024**3  # the stores of a run of 20,000 operations, several times
+READS = ("get", "query")
 WRITES = ("add", "update", "upsert", "delete")
 PAIRS = (("0.4.24", "v1"), ("0.5.23", "v1"), ("0.5.23", "v2"), ("1.5.9", "v2"))
 
@@ -47,13 +54,26 @@ class Target:
             self.headers["X-Chroma-Token"] = token
         self.ids = {}  # slot -> UUID
 
-    def send(self, operation, body=None):
+    def begin(self, episode):
+        """A new episode: none of its collections is there yet."""
+        del episode
+        self.ids.clear()
+
+    def send(self, operation):
+        """The answer to an operation of the stream."""
+        return self.ask(operation)
+
+    flag = ""  # of this program, for such targets
+    compare = staticmethod(compare.compare)
+
+    def ask(self, operation):
+        """The answer over raw HTTP."""
         path = operation.path
         for slot, identity in self.ids.items():
             path = path.replace(f"{{{slot}}}", identity)
         if "{" in path:
             path = path.partition("{")[0] + MISSING_ID + path.partition("}")[2]
-        return self.request(operation.method, path, operation.text() if body is None else body, operation)
+        return self.request(operation.method, path, operation.text(), operation)
 
     def request(self, method, path, text, operation=None):
         path = f"/api/{self.dialect.api}" + urllib.parse.quote(path, safe="/?&=-._~")
@@ -104,6 +124,7 @@ class Context:
     def __init__(self, run, operation, theirs, ours, found):
         self.run, self.operation, self.theirs, self.ours, self.found = run, operation, theirs, ours, found
         self.version, self.api = run.dialect.version, run.dialect.api
+        self.faults = differences.NOT_LOOKED_FOR
         self._records, self._distances = {}, None
 
     @property
@@ -116,12 +137,20 @@ class Context:
             self._records[whose] = self.run.records(self.run.targets[whose], self.operation)
         return self._records[whose]
 
+    def collection(self, whose):
+        """The operation's collection as the server describes it."""
+        return self.run.described(self.run.targets[whose], self.operation)
+
+    def reached(self):
+        """For every vector of a query, the records that their server finds without a filter, if asked for all."""
+        body = {"query_embeddings": self.body["query_embeddings"], "n_results": ALL_HITS, "include": ["distances"]}
+        return [set(ids) for ids in self.run.targets["theirs"].ask(dataclasses.replace(self.operation, body=body)).body["ids"]]
 
     def all_distances(self):
         """For every vector of a query, its distance to every record, from our server without a filter."""
         if self._distances is None:
             body = {"query_embeddings": self.body["query_embeddings"], "n_results": ALL_HITS, "include": ["distances"]}
-            answer = self.run.targets["ours"].send(dataclasses.replace(self.operation, body=body)).body
+            answer = self.run.targets["ours"].ask(dataclasses.replace(self.operation, body=body)).body
             self._distances = [dict(zip(*row)) for row in zip(answer["ids"], answer["distances"])]
         return self._distances
 
@@ -133,11 +162,12 @@ class Run:
         self.dialect, self.seed, self.filters, self.trace = dialect, seed, filters, trace
         self.targets = {"theirs": theirs, "ours": ours}
         self.report = Report(dialect.version, dialect.api, seed)
+        self.current = None  # the episode
 
     def episode(self, number):
+        self.current = episode = operations.Episode(self.dialect, self.seed, number, self.filters)
         for target in self.targets.values():
-            target.ids.clear()
-        episode = operations.Episode(self.dialect, self.seed, number, self.filters)
+            target.begin(episode)
         for operation in episode:
             self.step(operation, episode)
 
@@ -146,8 +176,9 @@ class Run:
         theirs, ours = (target.send(operation) for target in self.targets.values())
         if self.trace:
             print(f"{operation.episode}:{operation.step} {operation}\n    theirs {theirs}\n    ours   {ours}")
-        context = Context(self, operation, theirs, ours, compare.compare(operation, theirs, ours))
-        if context.found and operation.kind == "query" and theirs.good and ours.good and self.only_ties(operation, theirs, ours):
+        context = Context(self, operation, theirs, ours, self.targets["theirs"].compare(operation, theirs, ours))
+        if context.found and operation.kind == "query" and theirs.good and ours.good \
+                and (self.only_ties(operation, theirs, ours) or differences.is_a_tie(context)):
             return
         if not context.found or operation.trait == "unknown space":
             context.found += self.hidden(context)
@@ -158,7 +189,7 @@ class Run:
             self.report.fired[entry.name] += 1
         if not entries:
             self.complain(context)
-        if not entries or any(entry.diverges for entry in entries):
+        if not entries or (operation.kind not in READS and any(entry.diverges for entry in entries)):
             self.repair(operation, episode)
 
     def hidden(self, context):
@@ -177,7 +208,7 @@ class Run:
         each answer is a nearest part of them."""
         body = {**operation.body, "n_results": ALL_HITS, "include": ["distances"]}
         whole = dataclasses.replace(operation, body=body, trait="")
-        full = [target.send(whole) for target in self.targets.values()]
+        full = [target.ask(whole) for target in self.targets.values()]
         if not all(one.good for one in full) or compare.compare(whole, *full):
             return False
         return all(compare.is_nearest_part(answer.body, everything.body) for answer, everything in zip((theirs, ours), full))
@@ -189,7 +220,7 @@ class Run:
         operation = context.operation
         print(f"\nUNEXPLAINED {'; '.join(context.found)}\n  {operation}\n  theirs {context.theirs}\n  ours   {context.ours}{self.states(context)}\n"
               f"  again: runner.py --version {self.dialect.version} --api {self.dialect.api} --seed {self.seed} --only {operation.episode}"
-              f"{'' if self.filters else ' --no-filters'}   (step {operation.step})", flush=True)
+              f"{'' if self.filters else ' --no-filters'}{self.targets['ours'].flag}   (step {operation.step})", flush=True)
 
     @staticmethod
     def states(context):
@@ -217,8 +248,8 @@ class Run:
         add = filled.write("add", operation.slot, 12)
         self.put_away(operation, episode)
         for target in self.targets.values():
-            target.send(anew)
-            target.send(add)
+            target.ask(anew)
+            target.ask(add)
 
     def put_away(self, operation, episode):
         """Renames the collection: deleting it would wake up more of Chroma's faults than the stream looks for. Where only
@@ -234,10 +265,13 @@ class Run:
             elif found[whose].good:
                 target.request("DELETE", by_name, None)
 
+    def described(self, target, operation):
+        return target.request("GET", self.dialect.collections(self.current.tenant, self.current.database, f"/col-{operation.slot}"), None).body
+
     def records(self, target, operation):
         path = operation.path.rpartition("/")[0] + "/get"
         everything = operations.Operation(0, 0, "get", "POST", path, {"include": ["documents", "metadatas", "uris", "embeddings"]}, operation.slot)
-        answer = target.send(everything)
+        answer = target.ask(everything)
         if not answer.good:
             return {}
         columns = (answer.body[column] for column in ("documents", "metadatas", "uris", "embeddings"))
@@ -245,16 +279,43 @@ class Run:
 
 
 @contextlib.contextmanager
+def in_memory():
+    """Makes temporary files in memory, where there is room: these runs ask what is answered, not what a power cut leaves."""
+    kept = tempfile.tempdir
+    if os.path.isdir(MEMORY) and shutil.disk_usage(MEMORY).free > MEMORY_BYTES_MIN:
+        tempfile.tempdir = MEMORY
+    try:
+        yield
+    finally:
+        tempfile.tempdir = kept
+
+
+@contextlib.contextmanager
 def started(version):
     """The real server of that version and ours, both empty."""
-    with reference_server.running_reference(version) as reference, stacks.running_stack("--allow-reset") as ours:
+    with in_memory(), reference_server.running_reference(version) as reference, stacks.running_stack("--allow-reset") as ours:
         yield reference, ours
 
 
-def run_stream(version, api, seed, count, reference, ours, filters=True, only=None, trace=False, seconds=None):
+@contextlib.contextmanager
+def both_targets(dialect, reference, ours, through_client):
+    addresses = (reference.address, None), ((ours.host, ours.port), ours.token)
+    if not through_client:
+        yield [Target(address, dialect, token) for address, token in addresses]
+        return
+    with contextlib.ExitStack() as opened:
+        yield [opened.enter_context(contextlib.closing(client_target.ClientTarget(Target(address, dialect, token), address, dialect, token)))
+               for address, token in addresses]
+
+
+def run_stream(version, api, seed, count, reference, ours, filters=True, only=None, trace=False, seconds=None, through_client=False):
     """Runs episodes until `count` operations are done (or `seconds` are over), or the one episode; the report."""
     dialect = operations.Dialect(version, api)
-    run = Run(dialect, Target(reference.address, dialect), Target((ours.host, ours.port), dialect, ours.token), seed, filters, trace)
+    with both_targets(dialect, reference, ours, through_client) as targets:
+        return run_on(Run(dialect, *targets, seed, filters, trace), count, only, seconds)
+
+
+def run_on(run, count, only, seconds):
     start = time.monotonic()
     number = only or 0
     while True:
@@ -273,7 +334,9 @@ def main():
     parser.add_argument("--api", choices=("v1", "v2"), help="default: v1 for 0.4.24, else v2")
     parser.add_argument("--seed", default="1")
     parser.add_argument("--operations", type=int, default=2000)
+    parser.add_argument("--seconds", type=float, help="end then, if the operations are not done")
     parser.add_argument("--only", type=int, metavar="EPISODE")
+    parser.add_argument("--client", action="store_true", help="send through that version's own Python client")
     parser.add_argument("--trace", action="store_true")
     parser.add_argument("--no-filters", action="store_true")
     parser.add_argument("--show", type=int, default=SHOWN_MAX, metavar="N", help="print N unexplained differences in full")
@@ -282,7 +345,7 @@ def main():
     api = arguments.api or ("v1" if arguments.version == "0.4.24" else "v2")
     with started(arguments.version) as (reference, ours):
         report = run_stream(arguments.version, api, arguments.seed, arguments.operations, reference, ours, not arguments.no_filters,
-                            arguments.only, arguments.trace)
+                            arguments.only, arguments.trace, arguments.seconds, through_client=arguments.client)
     print(report)
     sys.exit(1 if report.unexplained else 0)
 
