@@ -4,12 +4,13 @@
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/ssl/context.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <optional>
 #include <string_view>
 #include <thread>
 #include <unordered_map>
@@ -64,9 +65,15 @@ absl::Status LoadTls(const ServerOptions& options, asio::ssl::context& context) 
 
 struct Server::Impl {
   Impl(Router& router_in, ServerOptions options_in)
-      : router(router_in), options(std::move(options_in)), shared{router, options.session} {}
+      : router(router_in),
+        options(std::move(options_in)),
+        shared{router, options.session, long_requests.get_executor()} {
+    for (int i = 0; i < options.threads; ++i) contexts.push_back(std::make_unique<asio::io_context>(1));
+  }
 
   absl::Status Listen();
+  // On a thread of its own, until nothing is left to do.
+  void Run(asio::io_context& context);
   asio::awaitable<void> Accept();
   void Admit(tcp::socket socket);
   void Ended(std::uint64_t id);
@@ -75,10 +82,16 @@ struct Server::Impl {
 
   Router& router;
   const ServerOptions options;
+  asio::io_context long_requests;
   SessionShared shared;
   asio::ssl::context tls{asio::ssl::context::tls_server};
-  asio::io_context io;
-  tcp::acceptor acceptor{asio::make_strand(io)};
+  // One for each thread that serves connections, so that no thread is woken to hand something to another; a connection
+  // stays with its own.
+  std::vector<std::unique_ptr<asio::io_context>> contexts;
+  // Keep the threads without a connection; a call to the service that is under way keeps its thread, too.
+  std::vector<asio::executor_work_guard<asio::io_context::executor_type>> guards;
+  std::size_t next_context = 0;  // used by the accepting thread only
+  std::optional<tcp::acceptor> acceptor;
   std::string address;
   int port = 0;
   std::vector<std::thread> threads;
@@ -93,6 +106,11 @@ struct Server::Impl {
   std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sessions ABSL_GUARDED_BY(mutex);
 };
 
+void Server::Impl::Run(asio::io_context& context) {
+  guards.push_back(asio::make_work_guard(context));
+  threads.emplace_back([&context] { context.run(); });
+}
+
 absl::Status Server::Impl::Listen() {
   if (options.tls_certificate.empty() != options.tls_key.empty()) {
     return absl::InvalidArgumentError("--tls-certificate and --tls-key go together: give both or none");
@@ -100,16 +118,17 @@ absl::Status Server::Impl::Listen() {
   if (!options.tls_certificate.empty()) OMICS_RETURN_IF_ERROR(LoadTls(options, tls));
   OMICS_ASSIGN_OR_RETURN(const HostPort place, ParseHostPort(options.address));
   error_code error;
-  tcp::resolver resolver(io);
+  tcp::resolver resolver(*contexts.front());
   const auto found = resolver.resolve(place.host, std::to_string(place.port), tcp::resolver::passive, error);
   if (error || found.empty()) return ListenError(options.address, error);
   const tcp::endpoint endpoint = found.begin()->endpoint();
-  acceptor.open(endpoint.protocol(), error);
-  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
-  if (!error) acceptor.bind(endpoint, error);
-  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  acceptor.emplace(*contexts.front());
+  acceptor->open(endpoint.protocol(), error);
+  if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor->bind(endpoint, error);
+  if (!error) acceptor->listen(asio::socket_base::max_listen_connections, error);
   if (error) return ListenError(options.address, error);
-  port = acceptor.local_endpoint().port();
+  port = acceptor->local_endpoint().port();
   const bool v6 = endpoint.protocol() == tcp::v6();
   const std::string host = endpoint.address().to_string();
   address = v6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
@@ -118,14 +137,15 @@ absl::Status Server::Impl::Listen() {
 
 asio::awaitable<void> Server::Impl::Accept() {
   while (true) {
-    auto [error, socket] = co_await acceptor.async_accept(asio::make_strand(io), kAwait);
-    if (error == asio::error::operation_aborted || !acceptor.is_open()) co_return;
+    auto [error, socket] = co_await acceptor->async_accept(*contexts[next_context], kAwait);
+    if (error == asio::error::operation_aborted || !acceptor->is_open()) co_return;
     if (!error) {
-      Admit(tcp::socket(std::move(socket)));
+      next_context = (next_context + 1) % contexts.size();
+      Admit(std::move(socket));
       continue;
     }
     LogWarning(absl::StrCat("cannot accept a connection: ", error.message()));
-    asio::steady_timer pause(acceptor.get_executor(), kAcceptPause);
+    asio::steady_timer pause(acceptor->get_executor(), kAcceptPause);
     co_await pause.async_wait(kAwait);
   }
 }
@@ -188,13 +208,14 @@ absl::Status Server::Start() {
     MutexLock lock(impl_->mutex);
     impl_->accepting = true;
   }
-  asio::co_spawn(impl_->acceptor.get_executor(), impl_->Accept(), [impl = impl_.get()](std::exception_ptr) {
+  asio::co_spawn(impl_->acceptor->get_executor(), impl_->Accept(), [impl = impl_.get()](std::exception_ptr) {
     MutexLock lock(impl->mutex);
     impl->accepting = false;
     impl->ended.NotifyAll();
   });
-  for (int i = 0; i < impl_->options.threads; ++i) {
-    impl_->threads.emplace_back([impl = impl_.get()] { impl->io.run(); });
+  for (const auto& context : impl_->contexts) {
+    impl_->Run(*context);
+    impl_->Run(impl_->long_requests);
   }
   impl_->started = true;
   return absl::OkStatus();
@@ -215,12 +236,13 @@ bool Server::Stop(std::chrono::milliseconds drain) {
     MutexLock lock(impl_->mutex);
     impl_->draining = true;
   }
-  asio::post(impl_->acceptor.get_executor(), [impl = impl_.get()] { impl->acceptor.close(); });
+  asio::post(impl_->acceptor->get_executor(), [impl = impl_.get()] { impl->acceptor->close(); });
   for (const auto& session : impl_->Sessions()) session->Drain();
   if (!impl_->WaitUntilEmpty(std::chrono::steady_clock::now() + drain)) {
     for (const auto& session : impl_->Sessions()) session->Cancel();
     if (!impl_->WaitUntilEmpty(std::chrono::steady_clock::now() + kCutOff)) return false;
   }
+  impl_->guards.clear();
   for (std::thread& thread : impl_->threads) thread.join();
   return true;
 }

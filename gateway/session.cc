@@ -2,6 +2,7 @@
 
 #include <array>
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -37,6 +38,9 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // the answer before the connection is reset.
 constexpr std::chrono::seconds kLingerTimeout{2};
 constexpr std::size_t kLingerBytesMax = 16 << 20;
+// What the JSON reader needs behind a body, so that it does not have to move it.
+constexpr std::size_t kBodySlackBytes = 256;
+constexpr auto kNever = std::chrono::steady_clock::time_point::max();
 
 // Its share of the bytes that all bodies may take.
 class InFlight {
@@ -89,13 +93,18 @@ RequestHead MakeHead(std::string_view raw, const HeadCheck& check) {
   return head;
 }
 
-std::string DateField() {
+// Made once a second on each thread.
+const std::string& DateField() {
+  thread_local std::time_t made = 0;
+  thread_local std::string field;
   const std::time_t now = std::time(nullptr);
+  if (now == made) return field;
   std::tm utc{};
   gmtime_r(&now, &utc);
   char text[48];
-  const std::size_t size = std::strftime(text, sizeof text, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc);
-  return std::string(text, size);
+  field.assign(text, std::strftime(text, sizeof text, "Date: %a, %d %b %Y %H:%M:%S GMT\r\n", &utc));
+  made = now;
+  return field;
 }
 
 std::string ResponseHead(const Response& response, bool keep_alive, const std::string& allowed_origin) {
@@ -127,7 +136,7 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
   explicit Connection(SessionShared& shared, Arguments&&... arguments)
       : shared_(shared),
         stream_(std::forward<Arguments>(arguments)...),
-        read_timer_(Lowest().get_executor()),
+        timer_(Lowest().get_executor()),
         buffer_(kReadBufferBytes) {}
 
   asio::awaitable<void> Run() override {
@@ -162,29 +171,40 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
  private:
   beast::tcp_stream& Lowest() { return beast::get_lowest_layer(stream_); }
 
-  // What is read from now on ends with late_ after `timeout`. The stream's own timer would close the socket, and no 408
-  // could be sent; it stands behind, for a read that escapes the cancellation because it is just between two steps.
-  void LimitReads(std::chrono::milliseconds timeout) {
+  // What is waited for from now on is cancelled after `timeout`, and late_ says so: an answer can still be sent. Should
+  // the cancellation come between two steps of a read, the socket is closed a little later.
+  void Limit(std::chrono::milliseconds timeout) {
     late_ = false;
-    Lowest().expires_after(timeout + kLingerTimeout);
-    read_timer_.expires_after(timeout);
-    read_timer_.async_wait([weak = this->weak_from_this()](const error_code& error) {
-      const auto self = weak.lock();
-      // Whoever set another time while this call was on its way does not mean this one.
-      if (error || self == nullptr || std::chrono::steady_clock::now() < self->read_timer_.expiry()) return;
-      self->late_ = true;
-      self->Lowest().cancel();
+    deadline_ = std::chrono::steady_clock::now() + timeout;
+    // A timer that goes off too early is set again. So most requests set none.
+    if (!timer_set_ || deadline_ < timer_.expiry()) SetTimer();
+  }
+
+  void EndLimit() { deadline_ = kNever; }
+
+  void SetTimer() {
+    timer_set_ = true;
+    timer_.expires_at(deadline_);
+    timer_.async_wait([weak = this->weak_from_this()](const error_code& error) {
+      if (const auto self = weak.lock(); !error && self != nullptr) self->TimeIsUp();
     });
   }
 
-  void EndReadLimit() {
-    read_timer_.expires_at(std::chrono::steady_clock::time_point::max());
-    Lowest().expires_never();
+  void TimeIsUp() {
+    timer_set_ = false;
+    if (deadline_ == kNever) return;
+    if (std::chrono::steady_clock::now() >= deadline_) {
+      if (late_) return Lowest().close();
+      late_ = true;
+      Lowest().cancel();
+      deadline_ += kLingerTimeout;
+    }
+    SetTimer();
   }
 
   asio::awaitable<bool> Handshake() {
     if constexpr (kIsTls<Stream>) {
-      Lowest().expires_after(shared_.options.head_timeout);
+      Limit(shared_.options.head_timeout);
       const auto [error] = co_await stream_.async_handshake(asio::ssl::stream_base::server, kAwait);
       co_return !error;
     }
@@ -195,19 +215,21 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
     return {static_cast<const char*>(buffer_.cdata().data()), buffer_.cdata().size()};
   }
 
+  auto Space() { return buffer_.prepare(kReadBufferBytes - buffer_.size()); }
+
   // Reads until the buffer holds a whole head; its length, 0 if the connection ended, or a refusal.
   asio::awaitable<std::variant<std::size_t, Response>> ReadHead() {
     idle_ = buffer_.size() == 0;
-    LimitReads(idle_ && served_ ? shared_.options.idle_timeout : shared_.options.head_timeout);
+    Limit(idle_ && served_ ? shared_.options.idle_timeout : shared_.options.head_timeout);
     while (true) {
       const std::size_t end = Buffered().find("\r\n\r\n");
       if (end != std::string_view::npos) break;
       if (buffer_.size() > kHeaderBytesMax) co_return PlainError(431, "the request's header is longer than 16 KiB");
-      const auto [error, bytes] = co_await stream_.async_read_some(buffer_.prepare(kHeaderBytesMax), kAwait);
+      const auto [error, bytes] = co_await stream_.async_read_some(Space(), kAwait);
       if (late_ && buffer_.size() > 0) co_return PlainError(408, "the header came too slowly");
       if (error || late_ || (idle_ && draining_)) co_return std::size_t{0};
       buffer_.commit(bytes);
-      if (std::exchange(idle_, false)) LimitReads(shared_.options.head_timeout);
+      if (std::exchange(idle_, false)) Limit(shared_.options.head_timeout);
     }
     idle_ = false;
     co_return Buffered().find("\r\n\r\n") + 4;
@@ -257,9 +279,16 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
         co_return co_await Finish(BodyRefusal(admission, read), false, origin);
       }
     }
-    EndReadLimit();
-    const Response response = co_await shared_.router.Handle(std::move(admission), std::move(parser.get().body()));
+    EndLimit();
+    const Response response = co_await Handle(std::move(admission), std::move(parser.get().body()));
     co_return co_await Finish(response, keep_alive, origin);
+  }
+
+  asio::awaitable<Response> Handle(Router::Admission admission, std::string body) {
+    const bool brief = Router::IsShort(admission, body);
+    asio::awaitable<Response> handled = shared_.router.Handle(std::move(admission), std::move(body));
+    if (brief) co_return co_await std::move(handled);
+    co_return co_await asio::co_spawn(shared_.long_requests, std::move(handled), asio::use_awaitable);
   }
 
   Response BodyRefusal(const Router::Admission& admission, const absl::Status& status) {
@@ -268,17 +297,35 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
     return response;
   }
 
+  // A body that the read buffer can hold. CANCELLED when the connection is gone.
+  asio::awaitable<absl::Status> ReadSmallBody(std::size_t length, std::string& body) {
+    while (buffer_.size() < length) {
+      const auto [error, bytes] = co_await stream_.async_read_some(Space(), kAwait);
+      if (late_) co_return absl::DeadlineExceededError("the body came too slowly");
+      if (error) co_return absl::CancelledError("connection lost");
+      buffer_.commit(bytes);
+    }
+    body.reserve(length + kBodySlackBytes);
+    body.assign(Buffered().substr(0, length));
+    buffer_.consume(length);
+    co_return absl::OkStatus();
+  }
+
   // CANCELLED when the connection is gone.
   asio::awaitable<absl::Status> ReadBody(const HeadCheck& check, Parser& parser, InFlight& in_flight) {
     const std::uint64_t bytes_max = shared_.options.body_bytes_max;
     if (check.content_length > bytes_max) co_return TooLarge(bytes_max);
     if (!in_flight.Fits(check.content_length)) co_return TooBusy();
-    LimitReads(shared_.options.body_timeout);
+    Limit(shared_.options.body_timeout);
     if (check.expect_continue && buffer_.size() == 0) {
       constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
       const auto [error, bytes] =
           co_await asio::async_write(stream_, asio::buffer(kContinue.data(), kContinue.size()), kAwait);
       if (error) co_return absl::CancelledError("connection lost");
+    }
+    if (!check.chunked && check.content_length <= kReadBufferBytes) {
+      if (!in_flight.GrowTo(static_cast<std::int64_t>(check.content_length))) co_return TooBusy();
+      co_return co_await ReadSmallBody(check.content_length, parser.get().body());
     }
     parser.body_limit(bytes_max);
     // Nobody needs chunk extensions, and servers differ in how they read them.
@@ -314,11 +361,10 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
   // Writes the response. True if the connection may serve another request.
   asio::awaitable<bool> Finish(const Response& response, bool keep_alive, const std::string& origin) {
     served_ = true;
-    EndReadLimit();
     const bool keep = keep_alive && !response.close && !draining_;
     const std::string head = ResponseHead(response, keep, origin);
     const std::array<asio::const_buffer, 2> parts = {asio::buffer(head), asio::buffer(response.body)};
-    Lowest().expires_after(shared_.options.write_timeout + std::chrono::seconds(response.body.size() >> 20));
+    Limit(shared_.options.write_timeout + std::chrono::seconds(response.body.size() >> 20));
     const auto [error, bytes] = co_await asio::async_write(stream_, parts, kAwait);
     if (error) co_return false;
     if (!keep) co_await Linger();
@@ -326,7 +372,7 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
   }
 
   asio::awaitable<void> Linger() {
-    Lowest().expires_after(kLingerTimeout);
+    Limit(kLingerTimeout);
     if constexpr (kIsTls<Stream>) {
       const auto [ignored] = co_await stream_.async_shutdown(kAwait);
       co_return;
@@ -343,9 +389,11 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
 
   SessionShared& shared_;
   Stream stream_;
-  asio::steady_timer read_timer_;
+  asio::steady_timer timer_;
   beast::flat_buffer buffer_;
-  // All below only on the connection's strand.
+  // All below, and the above, only on the connection's thread.
+  std::chrono::steady_clock::time_point deadline_ = kNever;
+  bool timer_set_ = false;
   bool draining_ = false;
   bool idle_ = false;
   bool served_ = false;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
@@ -27,6 +28,8 @@ inline constexpr std::size_t kReadBufferBytes = 64 << 10;
 struct SessionShared {
   Router& router;
   SessionOptions options;
+  // Where requests run that may keep a thread for long, so that other connections of the same thread need not wait.
+  boost::asio::any_io_executor long_requests;
   std::atomic<std::int64_t> in_flight_bytes{0};
 };
 

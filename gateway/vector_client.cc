@@ -2,6 +2,7 @@
 
 #include <google/rpc/error_details.pb.h>
 #include <google/rpc/status.pb.h>
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
 #include <boost/asio/associated_cancellation_slot.hpp>
@@ -11,18 +12,27 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <functional>
+#include <thread>
 #include <utility>
 
 #include "base/status.h"
-#include "grpc/health/v1/health.grpc.pb.h"
-#include "omics/vector/v1/admin_service.grpc.pb.h"
+#include "grpc/health/v1/health.pb.h"
 #include "omics/vector/v1/vector_service.grpc.pb.h"
 
 namespace omics::gateway {
 namespace {
 
 namespace asio = boost::asio;
-using Done = std::function<void(grpc::Status)>;
+using Done = std::function<void(const grpc::Status&)>;  // called once
+
+// What a tag of the completion queue points to. Deletes itself with its last event.
+class Operation {
+ public:
+  virtual void Event(bool ok) = 0;
+
+ protected:
+  virtual ~Operation() = default;
+};
 
 absl::Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
@@ -68,11 +78,17 @@ asio::awaitable<grpc::Status> Await(std::shared_ptr<grpc::ClientContext> client,
   auto initiate = [client = std::move(client), start = std::move(start)](auto handler) mutable {
     auto slot = asio::get_associated_cancellation_slot(handler);
     if (slot.is_connected()) slot.assign([client](asio::cancellation_type) { client->TryCancel(); });
-    // std::function wants something that can be copied, and the executor must stay busy until the answer comes.
-    auto shared = std::make_shared<decltype(handler)>(std::move(handler));
-    auto work = asio::make_work_guard(asio::get_associated_executor(*shared));
-    start(Done([shared, work](grpc::Status status) {
-      asio::post(work.get_executor(), [shared, status = std::move(status)] { std::move (*shared)(status); });
+    // std::function wants something that can be copied. The executor stays busy until the answer comes; what keeps it
+    // so goes with the handler and ends on the executor's own thread: it may be gone right after the handler has run.
+    using Handler = decltype(handler);
+    struct Waiting {
+      Handler handler;
+      asio::executor_work_guard<asio::associated_executor_t<Handler>> work;
+    };
+    const auto executor = asio::get_associated_executor(handler);
+    auto waiting = std::make_shared<Waiting>(Waiting{std::move(handler), asio::make_work_guard(executor)});
+    start(Done([waiting = std::move(waiting), executor](const grpc::Status& status) mutable {
+      asio::post(executor, [waiting = std::move(waiting), status] { std::move(waiting->handler)(status); });
     }));
   };
   return asio::async_initiate<const asio::use_awaitable_t<>, void(grpc::Status)>(std::move(initiate),
@@ -86,68 +102,112 @@ struct Attempt {
   Response response;
 };
 
-template <typename Stub, typename Request, typename Response>
-using Method = void (Stub::*)(grpc::ClientContext*, const Request*, Response*, Done);
-
-template <typename Stub, typename Request, typename Response>
-Reply<Response> Once(Stub* stub, Method<Stub, Request, Response> method, const CallContext& context,
-                     const Request& request) {
-  auto attempt = std::make_shared<Attempt<Response>>();
-  Prepare(context, attempt->client);
-  auto start = [attempt, stub, method, &request](Done done) {
-    (stub->*method)(&attempt->client, &request, &attempt->response, std::move(done));
-  };
-  std::shared_ptr<grpc::ClientContext> client(attempt, &attempt->client);
-  const grpc::Status status = co_await Await(std::move(client), std::move(start));
-  if (!status.ok()) co_return FromGrpc(status);
-  co_return std::move(attempt->response);
-}
-
-// For calls that change nothing.
-template <typename Stub, typename Request, typename Response>
-Reply<Response> Idempotent(Stub* stub, Method<Stub, Request, Response> method, const CallContext& context,
-                           const Request& request) {
-  absl::StatusOr<Response> reply = co_await Once(stub, method, context, request);
-  // A service that is loading or draining says NOT_READY itself: asking again at once would change nothing.
-  const bool again = absl::IsUnavailable(reply.status()) && Reason(reply.status()).empty();
-  if (again && !Expired(context.deadline)) reply = co_await Once(stub, method, context, request);
-  co_return reply;
-}
-
-// Writes the messages one after the other, then calls `done`. Deletes itself.
-class InsertStream final : public grpc::ClientWriteReactor<pb::InsertRequest> {
+class UnaryCall final : public Operation {
  public:
-  InsertStream(pb::VectorService::StubInterface::async_interface* stub, grpc::ClientContext& client,
-               pb::InsertResponse& response, const std::vector<pb::InsertRequest>& messages, Done done)
-      : messages_(messages), done_(std::move(done)) {
-    stub->Insert(&client, &response, this);
-    Next();
-    StartCall();
+  UnaryCall(std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader, grpc::ByteBuffer& response, Done done)
+      : reader_(std::move(reader)), done_(std::move(done)) {
+    reader_->StartCall();
+    reader_->Finish(&response, &status_, static_cast<Operation*>(this));
   }
 
-  void OnWriteDone(bool ok) override {
-    if (ok && next_ < messages_.size()) Next();
-  }
-
-  void OnDone(const grpc::Status& status) override {
-    const Done done = std::move(done_);
+  void Event(bool) override {
+    done_(status_);
     delete this;
-    done(status);
   }
 
  private:
-  void Next() {
-    const pb::InsertRequest& message = messages_[next_++];
-    if (next_ == messages_.size()) {
-      StartWriteLast(&message, grpc::WriteOptions());
+  std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader_;
+  grpc::Status status_;
+  Done done_;
+};
+
+// The method of a unary call, by its path.
+template <typename Request, typename Response>
+struct Method {
+  const char* path;
+};
+
+// Where calls are made, and where their ends are told.
+struct Target {
+  grpc::GenericStub& stub;
+  grpc::CompletionQueue& queue;
+};
+
+// Answers are parsed by the thread that awaits them: the one that tells their ends has all connections to serve, and
+// what it allocated would be freed by another.
+template <typename Request, typename Response>
+Reply<Response> Once(Target target, Method<Request, Response> method, const CallContext& context,
+                     const Request& request) {
+  auto attempt = std::make_shared<Attempt<grpc::ByteBuffer>>();
+  Prepare(context, attempt->client);
+  auto start = [attempt, target, method, &request](Done done) {
+    grpc::ByteBuffer bytes;
+    bool owned = false;
+    grpc::Status status = grpc::SerializationTraits<Request>::Serialize(request, &bytes, &owned);
+    if (!status.ok()) return done(status);
+    new UnaryCall(target.stub.PrepareUnaryCall(&attempt->client, method.path, bytes, &target.queue), attempt->response,
+                  std::move(done));
+  };
+  std::shared_ptr<grpc::ClientContext> client(attempt, &attempt->client);
+  grpc::Status status = co_await Await(std::move(client), std::move(start));
+  absl::StatusOr<Response> reply{Response()};
+  if (status.ok()) status = grpc::SerializationTraits<Response>::Deserialize(&attempt->response, &*reply);
+  if (!status.ok()) co_return FromGrpc(status);
+  co_return reply;
+}
+
+// For calls that change nothing.
+template <typename Request, typename Response>
+Reply<Response> Idempotent(Target target, Method<Request, Response> method, const CallContext& context,
+                           const Request& request) {
+  absl::StatusOr<Response> reply = co_await Once(target, method, context, request);
+  // A service that is loading or draining says NOT_READY itself: asking again at once would change nothing.
+  const bool again = absl::IsUnavailable(reply.status()) && Reason(reply.status()).empty();
+  if (again && !Expired(context.deadline)) reply = co_await Once(target, method, context, request);
+  co_return reply;
+}
+
+// Writes the messages one after the other, then reads the answer. One event at a time is under way: the start, each
+// write, the end.
+class InsertStream final : public Operation {
+ public:
+  InsertStream(pb::VectorService::Stub& stub, grpc::CompletionQueue& queue, grpc::ClientContext& client,
+               pb::InsertResponse& response, const std::vector<pb::InsertRequest>& messages, Done done)
+      : writer_(stub.PrepareAsyncInsert(&client, &response, &queue)), messages_(messages), done_(std::move(done)) {
+    writer_->StartCall(Tag());
+  }
+
+  void Event(bool ok) override {
+    if (finishing_) {
+      done_(status_);
+      delete this;
+    } else if (ok && next_ < messages_.size()) {
+      Next();
     } else {
-      StartWrite(&message);
+      // All is written, or the service wants no more: its status says why.
+      finishing_ = true;
+      writer_->Finish(&status_, Tag());
     }
   }
 
+ private:
+  void* Tag() { return static_cast<Operation*>(this); }
+
+  void Next() {
+    const pb::InsertRequest& message = messages_[next_++];
+    if (next_ == messages_.size()) {
+      writer_->WriteLast(message, grpc::WriteOptions(), Tag());
+    } else {
+      writer_->Write(message, Tag());
+    }
+  }
+
+  std::unique_ptr<grpc::ClientAsyncWriter<pb::InsertRequest>> writer_;
   const std::vector<pb::InsertRequest>& messages_;
   Done done_;
+  grpc::Status status_;
   std::size_t next_ = 0;
+  bool finishing_ = false;
 };
 
 }  // namespace
@@ -156,45 +216,59 @@ struct VectorClient::Impl {
   explicit Impl(const std::string& address)
       : channel(Dial(address)),
         vector(pb::VectorService::NewStub(channel)),
-        admin(pb::AdminService::NewStub(channel)),
-        health(grpc::health::v1::Health::NewStub(channel)) {}
+        unary(channel),
+        thread([this] { TellEnds(); }) {}
+
+  // No call is under way any more.
+  ~Impl() {
+    queue.Shutdown();
+    thread.join();
+  }
+
+  void TellEnds() {
+    void* tag = nullptr;
+    bool ok = false;
+    while (queue.Next(&tag, &ok)) static_cast<Operation*>(tag)->Event(ok);
+  }
+
+  Target target() { return {unary, queue}; }
 
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<pb::VectorService::Stub> vector;
-  std::unique_ptr<pb::AdminService::Stub> admin;
-  std::unique_ptr<grpc::health::v1::Health::Stub> health;
+  grpc::GenericStub unary;
+  grpc::CompletionQueue queue;
+  std::thread thread;
 };
 
 VectorClient::VectorClient(const std::string& address) : impl_(std::make_unique<Impl>(address)) {}
 VectorClient::~VectorClient() = default;
 
-// One definition for each call: which stub has it, and whether it may be tried again.
-#define OMICS_GATEWAY_CALL(Name, stub, Policy)                                                                       \
-  Reply<pb::Name##Response> VectorClient::Call(const CallContext& context, const pb::Name##Request& request) {       \
-    using Async = std::remove_pointer_t<decltype(impl_->stub->async())>;                                             \
-    return Policy(impl_->stub->async(), Method<Async, pb::Name##Request, pb::Name##Response>(&Async::Name), context, \
-                  request);                                                                                          \
+// One definition for each call: which service has it, and whether it may be tried again.
+#define OMICS_GATEWAY_CALL(Name, Service, Policy)                                                              \
+  Reply<pb::Name##Response> VectorClient::Call(const CallContext& context, const pb::Name##Request& request) { \
+    const Method<pb::Name##Request, pb::Name##Response> method{"/omics.vector.v1." #Service "/" #Name};        \
+    return Policy(impl_->target(), method, context, request);                                                  \
   }
 
-OMICS_GATEWAY_CALL(CreateCollection, vector, Once)
-OMICS_GATEWAY_CALL(GetCollection, vector, Idempotent)
-OMICS_GATEWAY_CALL(ListCollections, vector, Idempotent)
-OMICS_GATEWAY_CALL(UpdateCollection, vector, Once)
-OMICS_GATEWAY_CALL(DeleteCollection, vector, Once)
-OMICS_GATEWAY_CALL(Upsert, vector, Once)
-OMICS_GATEWAY_CALL(Update, vector, Once)
-OMICS_GATEWAY_CALL(Delete, vector, Once)
-OMICS_GATEWAY_CALL(Get, vector, Idempotent)
-OMICS_GATEWAY_CALL(Count, vector, Idempotent)
-OMICS_GATEWAY_CALL(Query, vector, Idempotent)
-OMICS_GATEWAY_CALL(GetIdentity, admin, Idempotent)
-OMICS_GATEWAY_CALL(CreateTenant, admin, Once)
-OMICS_GATEWAY_CALL(GetTenant, admin, Idempotent)
-OMICS_GATEWAY_CALL(CreateDatabase, admin, Once)
-OMICS_GATEWAY_CALL(GetDatabase, admin, Idempotent)
-OMICS_GATEWAY_CALL(ListDatabases, admin, Idempotent)
-OMICS_GATEWAY_CALL(DeleteDatabase, admin, Once)
-OMICS_GATEWAY_CALL(Reset, admin, Once)
+OMICS_GATEWAY_CALL(CreateCollection, VectorService, Once)
+OMICS_GATEWAY_CALL(GetCollection, VectorService, Idempotent)
+OMICS_GATEWAY_CALL(ListCollections, VectorService, Idempotent)
+OMICS_GATEWAY_CALL(UpdateCollection, VectorService, Once)
+OMICS_GATEWAY_CALL(DeleteCollection, VectorService, Once)
+OMICS_GATEWAY_CALL(Upsert, VectorService, Once)
+OMICS_GATEWAY_CALL(Update, VectorService, Once)
+OMICS_GATEWAY_CALL(Delete, VectorService, Once)
+OMICS_GATEWAY_CALL(Get, VectorService, Idempotent)
+OMICS_GATEWAY_CALL(Count, VectorService, Idempotent)
+OMICS_GATEWAY_CALL(Query, VectorService, Idempotent)
+OMICS_GATEWAY_CALL(GetIdentity, AdminService, Idempotent)
+OMICS_GATEWAY_CALL(CreateTenant, AdminService, Once)
+OMICS_GATEWAY_CALL(GetTenant, AdminService, Idempotent)
+OMICS_GATEWAY_CALL(CreateDatabase, AdminService, Once)
+OMICS_GATEWAY_CALL(GetDatabase, AdminService, Idempotent)
+OMICS_GATEWAY_CALL(ListDatabases, AdminService, Idempotent)
+OMICS_GATEWAY_CALL(DeleteDatabase, AdminService, Once)
+OMICS_GATEWAY_CALL(Reset, AdminService, Once)
 
 #undef OMICS_GATEWAY_CALL
 
@@ -202,8 +276,8 @@ Reply<pb::InsertResponse> VectorClient::Insert(const CallContext& context,
                                                const std::vector<pb::InsertRequest>& messages) {
   auto attempt = std::make_shared<Attempt<pb::InsertResponse>>();
   Prepare(context, attempt->client);
-  auto start = [attempt, stub = impl_->vector->async(), &messages](Done done) {
-    new InsertStream(stub, attempt->client, attempt->response, messages, std::move(done));
+  auto start = [attempt, impl = impl_.get(), &messages](Done done) {
+    new InsertStream(*impl->vector, impl->queue, attempt->client, attempt->response, messages, std::move(done));
   };
   std::shared_ptr<grpc::ClientContext> client(attempt, &attempt->client);
   const grpc::Status status = co_await Await(std::move(client), std::move(start));
@@ -212,12 +286,11 @@ Reply<pb::InsertResponse> VectorClient::Insert(const CallContext& context,
 }
 
 asio::awaitable<absl::Status> VectorClient::CheckHealth(const CallContext& context) {
-  using Async = std::remove_pointer_t<decltype(impl_->health->async())>;
   using Request = grpc::health::v1::HealthCheckRequest;
   using Response = grpc::health::v1::HealthCheckResponse;
+  const Method<Request, Response> method{"/grpc.health.v1.Health/Check"};
   const Request request;
-  const absl::StatusOr<Response> reply =
-      co_await Once(impl_->health->async(), Method<Async, Request, Response>(&Async::Check), context, request);
+  const absl::StatusOr<Response> reply = co_await Once(impl_->target(), method, context, request);
   if (!reply.ok()) co_return reply.status();
   if (reply->status() == Response::SERVING) co_return absl::OkStatus();
   co_return WithReason(absl::UnavailableError("the service is not ready"), "NOT_READY");

@@ -29,6 +29,7 @@
 #include "services/import_chroma.h"
 #include "services/listen.h"
 #include "services/prewarm.h"
+#include "services/query_calls.h"
 #include "services/vector_service_impl.h"
 
 namespace omics::services {
@@ -40,8 +41,11 @@ constexpr int kRequestBytesMax = 16 << 20;
 constexpr int kStreamsPerConnectionMax = 256;
 // A token and a few tracing headers.
 constexpr int kMetadataBytesMax = 16 << 10;
-// Each running call holds a thread, an idle stream too. Beyond, gRPC answers RESOURCE_EXHAUSTED.
+// Each running call but a query holds one of these threads, an idle stream too. Beyond, gRPC answers
+// RESOURCE_EXHAUSTED.
 constexpr int kCallThreadsMax = 256;
+// Query threads to begin with, beyond those that the processors can feed: one or two may wait for a page of a file.
+constexpr int kSpareQueryThreads = 2;
 // gRPC's own buffers: a quarter of the memory, but room for a few of the largest messages.
 constexpr std::int64_t kBufferBytesMin = std::int64_t{128} << 20;
 // Clients come back to a balancer now and then, and dead ones are let go.
@@ -159,6 +163,7 @@ struct Server::Parts {
   VectorServiceImpl vector_service;
   AdminServiceImpl admin_service;
   std::unique_ptr<grpc::Server> grpc;
+  std::unique_ptr<QueryCalls> query_calls;
   int grpc_port = 0;
   std::unique_ptr<Prewarm> prewarm;
 };
@@ -195,12 +200,14 @@ absl::Status Server::Parts::ServeGrpc(const Resources& resources) {
   builder.SetOption(std::make_unique<ReflectionOption>(options.reflection));
   builder.RegisterService(&vector_service);
   builder.RegisterService(&admin_service);
+  query_calls = std::make_unique<QueryCalls>(vector_service, guard, vector_handlers, builder);
   OMICS_RETURN_IF_ERROR(AddTcp(builder));
   OMICS_RETURN_IF_ERROR(AddUnixSocket(builder));
   grpc = builder.BuildAndStart();
   if (grpc == nullptr) {
     return absl::UnavailableError("cannot listen on --grpc-address or --grpc-unix-socket: run with --log-level debug");
   }
+  query_calls->Start(resources.threads + kSpareQueryThreads);
   health.Attach(*grpc->GetHealthCheckService());
   return AnnounceListeners();
 }
@@ -233,7 +240,7 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options, Se
   given.threads = threads;
   auto parts = std::make_unique<Parts>(options, std::move(security), given, std::move(catalog));
   OMICS_RETURN_IF_ERROR(parts->ServeMetrics());
-  OMICS_RETURN_IF_ERROR(parts->ServeGrpc(resources));
+  OMICS_RETURN_IF_ERROR(parts->ServeGrpc(given));
   parts->prewarm = std::make_unique<Prewarm>(*parts->catalog, parts->health);
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }

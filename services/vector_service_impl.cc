@@ -66,11 +66,6 @@ grpc::Status VectorServiceImpl::Count(grpc::ServerContext* context, const pb::Co
   return guard_.Run(*context, "Count", [&](const Call& call) { return handlers_.Count(*request, call, *response); });
 }
 
-grpc::Status VectorServiceImpl::Query(grpc::ServerContext* context, const pb::QueryRequest* request,
-                                      pb::QueryResponse* response) {
-  return guard_.Run(*context, "Query", [&](const Call& call) { return handlers_.Query(*request, call, *response); });
-}
-
 grpc::Status VectorServiceImpl::QueryStream(
     grpc::ServerContext* context, grpc::ServerReaderWriter<pb::QueryStreamResponse, pb::QueryStreamRequest>* stream) {
   const Reader<pb::QueryStreamRequest> read = [stream](pb::QueryStreamRequest* request) {

@@ -1,5 +1,5 @@
 // VectorService as gRPC calls it: every RPC goes through the guard, under its name in the table of rules, to its
-// handler.
+// handler. Query does so in query_calls.h.
 #pragma once
 
 #include "omics/vector/v1/vector_service.grpc.pb.h"
@@ -9,7 +9,7 @@
 namespace omics::services {
 
 // Thread safety: gRPC calls the members from many threads.
-class VectorServiceImpl final : public pb::VectorService::Service {
+class VectorServiceImpl final : public pb::VectorService::WithAsyncMethod_Query<pb::VectorService::Service> {
  public:
   // Both are borrowed and must outlive this object.
   VectorServiceImpl(Guard& guard, VectorHandlers& handlers) : guard_(guard), handlers_(handlers) {}
@@ -35,8 +35,6 @@ class VectorServiceImpl final : public pb::VectorService::Service {
   grpc::Status Get(grpc::ServerContext* context, const pb::GetRequest* request, pb::GetResponse* response) override;
   grpc::Status Count(grpc::ServerContext* context, const pb::CountRequest* request,
                      pb::CountResponse* response) override;
-  grpc::Status Query(grpc::ServerContext* context, const pb::QueryRequest* request,
-                     pb::QueryResponse* response) override;
   grpc::Status QueryStream(grpc::ServerContext* context,
                            grpc::ServerReaderWriter<pb::QueryStreamResponse, pb::QueryStreamRequest>* stream) override;
   grpc::Status Export(grpc::ServerContext* context, const pb::ExportRequest* request,
