@@ -13,7 +13,6 @@ namespace omics::index {
 namespace {
 
 constexpr float kLargestCode = 127;
-constexpr std::uint8_t kZeroCode = 128;  // of a row; a query's is 0
 
 // Numbers whose largest is below this are written as zeros: 127 divided by it is still a float.
 constexpr float kSmallest = 1e-30f;
@@ -24,18 +23,6 @@ constexpr double kWeightMax = 1e30;
 
 // What codes of numbers up to `largest` were multiplied with.
 float CodesPerUnit(float largest) { return largest < kSmallest ? 0 : kLargestCode / largest; }
-
-struct Trailer {
-  float scale = 0;
-  float bias = 0;
-};
-static_assert(sizeof(Trailer) == kRowTrailerBytes);
-
-Trailer ReadTrailer(const std::uint8_t* row, std::size_t stride) {
-  Trailer trailer;
-  std::memcpy(&trailer, row + stride - sizeof(trailer), sizeof(trailer));
-  return trailer;
-}
 
 // Writes `numbers` as codes of a row; returns what one step of a code stands for.
 float WriteRowCodes(std::span<const float> numbers, std::uint8_t* out) {
@@ -138,7 +125,7 @@ class TableMaker {
       }
       if (!coordinates.empty()) numbers = coordinates;
       std::uint8_t* out = table_.rows.data() + row * stride;
-      Trailer trailer;
+      RowTrailer trailer;
       trailer.scale = WriteRowCodes(numbers, out);
       if (input_.metric == Metric::kSquaredL2) {
         trailer.bias = static_cast<float>(squared_lengths_[row] * table_.space.unit * table_.space.unit / 2);
@@ -223,7 +210,7 @@ void QueryCode::Order(const CodesView& table, std::span<const std::uint32_t> row
   if (dots_.size() < rows.size()) dots_.resize(rows.size());
   dot({table.rows.data(), stride, rows, codes_, sum_}, dots_.data());
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    const Trailer trailer = ReadTrailer(table.rows.data() + rows[i] * stride, stride);
+    const RowTrailer trailer = ReadTrailer(table.rows.data() + rows[i] * stride, stride);
     out[i] = trailer.bias - trailer.scale * weight_ * static_cast<float>(dots_[i]);
   }
 }

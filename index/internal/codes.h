@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 #include <vector>
 
@@ -50,8 +51,24 @@ constexpr std::size_t PaddedCodes(std::size_t numbers) {
   return (numbers + kCodeAlignment - 1) / kCodeAlignment * kCodeAlignment;
 }
 
+// The code of zero in a row, and what its padding holds; a query's is 0.
+inline constexpr std::uint8_t kZeroCode = 128;
+
+// The last bytes of a row.
+struct RowTrailer {
+  float scale = 0;
+  float bias = 0;
+};
+inline constexpr std::size_t kRowTrailerBytes = sizeof(RowTrailer);
+static_assert(kRowTrailerBytes == 8);
+
+inline RowTrailer ReadTrailer(const std::uint8_t* row, std::size_t stride) {
+  RowTrailer trailer;
+  std::memcpy(&trailer, row + stride - sizeof(trailer), sizeof(trailer));
+  return trailer;
+}
+
 // The bytes of a row of `numbers` codes with its scale and bias.
-inline constexpr std::size_t kRowTrailerBytes = 2 * sizeof(float);
 constexpr std::size_t RowStride(std::size_t numbers) { return PaddedCodes(numbers + kRowTrailerBytes); }
 inline std::size_t CodeSpace::stride() const { return RowStride(code_dimension); }
 

@@ -6,11 +6,12 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <cmath>
+#include <cstdint>
 #include <new>
-#include <optional>
+#include <vector>
 
 #include "base/status.h"
-#include "index/internal/distance.h"
 
 namespace omics::index {
 namespace {
@@ -18,31 +19,99 @@ namespace {
 // Rows handed to FAISS between two looks at `cancelled`: a second or less of building.
 constexpr std::size_t kBatchRows = 2048;
 
-// FAISS asks for distances from a vector that it was given, and between two stored rows.
-class Computer : public faiss::DistanceComputer {
- public:
-  explicit Computer(const HnswBuild& build) : build_(build) {}
-  void set_query(const float* query) override {
-    distance_.emplace(build_.metric, query, static_cast<std::size_t>(build_.dimension));
+// What a row adds to its distance from any other: half its squared length, or, where a distance is an inner product,
+// what the centre adds to that.
+std::vector<float> OwnParts(const HnswBuild& build) {
+  const CodeSpace& space = build.codes.space;
+  const std::size_t stride = space.stride();
+  std::vector<float> parts(build.scales.size());
+  for (std::size_t row = 0; row < parts.size(); ++row) {
+    parts[row] = ReadTrailer(build.codes.rows.data() + row * stride, stride).bias;
+    if (space.metric == Metric::kSquaredL2 || !std::isfinite(build.scales[row])) continue;
+    double product = 0;
+    const float* vector = build.vectors.data() + row * space.dimension;
+    for (std::size_t i = 0; i < space.dimension; ++i) product += double{space.centre[i]} * vector[i];
+    parts[row] = static_cast<float>(-product * build.scales[row] * space.unit * space.unit);
   }
-  float operator()(faiss::Index::idx_t row) override { return (*distance_)(Row(row), Scale(row)); }
-  float symmetric_dis(faiss::Index::idx_t a, faiss::Index::idx_t b) override {
-    const auto n = static_cast<std::size_t>(build_.dimension);
-    if (build_.metric == Metric::kSquaredL2) return SquaredL2(Row(a), Row(b), n);
-    return 1.0f - Dot(Row(a), Row(b), n) * Scale(a) * Scale(b);
+  return parts;
+}
+
+// A row's codes in the form of a query's.
+class RowAsQuery {
+ public:
+  explicit RowAsQuery(const CodesView& codes) : codes_(codes) {}
+
+  void Set(std::size_t row) {
+    if (row == row_) return;
+    row_ = row;
+    const std::uint8_t* bytes = codes_.rows.data() + row * stride_;
+    query_ = buffer_.Get(stride_);
+    sum_ = 0;
+    const std::size_t count = codes_.space.code_dimension;
+    for (std::size_t i = 0; i < count; ++i) {
+      query_[i] = static_cast<std::int8_t>(bytes[i] ^ kZeroCode);
+      sum_ += query_[i];
+    }
+    std::fill(query_ + count, query_ + stride_, std::int8_t{0});
+    scale_ = ReadTrailer(bytes, stride_).scale;
+  }
+
+  std::size_t row() const { return row_; }
+
+  // The inner product with a row, both less the centre.
+  float Product(std::size_t row) const {
+    const auto other = static_cast<std::uint32_t>(row);
+    std::int32_t product = 0;
+    dot_({codes_.rows.data(), stride_, {&other, 1}, query_, sum_}, &product);
+    return scale_ * ReadTrailer(codes_.rows.data() + row * stride_, stride_).scale * static_cast<float>(product);
   }
 
  private:
-  const float* Row(faiss::Index::idx_t row) const { return build_.vectors.data() + row * build_.dimension; }
-  float Scale(faiss::Index::idx_t row) const { return build_.scales[static_cast<std::size_t>(row)]; }
-  const HnswBuild& build_;
-  std::optional<RowDistance> distance_;
+  const CodesView& codes_;
+  const std::size_t stride_ = codes_.space.stride();
+  const DotCodesFn dot_ = BestDotKernel();
+  CodeBuffer buffer_;
+  std::size_t row_ = SIZE_MAX;
+  std::int8_t* query_ = nullptr;
+  std::int32_t sum_ = 0;
+  float scale_ = 0;
 };
 
-// The storage seam: counts the rows, which live in `build.vectors`, and makes computers.
+// FAISS asks for distances from a row that it was given by its place in memory, and between two rows of which the
+// second stays the same for many calls. They are ordered as the true ones are, with a constant of the table's added.
+class Computer : public faiss::DistanceComputer {
+ public:
+  Computer(const CodesView& codes, std::span<const float> own)
+      : codes_(codes), own_(own), query_(codes), pair_(codes) {}
+  void set_query(const float* place) override {
+    const auto offset = reinterpret_cast<const std::uint8_t*>(place) - codes_.rows.data();
+    query_.Set(static_cast<std::size_t>(offset) / codes_.space.stride());
+  }
+  float operator()(faiss::Index::idx_t row) override { return Distance(query_, static_cast<std::size_t>(row)); }
+  float symmetric_dis(faiss::Index::idx_t a, faiss::Index::idx_t b) override {
+    pair_.Set(static_cast<std::size_t>(b));
+    return Distance(pair_, static_cast<std::size_t>(a));
+  }
+
+ private:
+  float Distance(const RowAsQuery& query, std::size_t row) const {
+    return own_[query.row()] + own_[row] - query.Product(row);
+  }
+
+  const CodesView& codes_;
+  const std::span<const float> own_;
+  RowAsQuery query_;
+  RowAsQuery pair_;
+};
+
+// The storage seam: counts the rows, which live in `build.codes`, and makes computers. To FAISS a row is as many floats
+// as its codes have bytes for; it only hands their place on.
 class Storage : public faiss::Index {
  public:
-  explicit Storage(const HnswBuild& build) : faiss::Index(build.dimension, faiss::METRIC_L2), build_(build) {
+  explicit Storage(const HnswBuild& build)
+      : faiss::Index(static_cast<idx_t>(build.codes.space.stride() / sizeof(float)), faiss::METRIC_L2),
+        build_(build),
+        own_(OwnParts(build)) {
     is_trained = true;
   }
   void add(idx_t n, const float*) override { ntotal += n; }
@@ -50,10 +119,11 @@ class Storage : public faiss::Index {
     FAISS_THROW_MSG("the storage of a graph under construction is not searched");
   }
   void reset() override { ntotal = 0; }
-  faiss::DistanceComputer* get_distance_computer() const override { return new Computer(build_); }
+  faiss::DistanceComputer* get_distance_computer() const override { return new Computer(build_.codes, own_); }
 
  private:
   const HnswBuild& build_;
+  const std::vector<float> own_;
 };
 
 int Threads(const HnswBuild& build) {
@@ -68,11 +138,12 @@ int Threads(const HnswBuild& build) {
 absl::Status AddRows(const HnswBuild& build, faiss::IndexHNSW& index) {
   omp_set_num_threads(Threads(build));
   const std::size_t rows = build.scales.size();
-  const auto dimension = static_cast<std::size_t>(build.dimension);
+  const std::size_t stride = build.codes.space.stride();
   for (std::size_t first = 0; first < rows; first += kBatchRows) {
     if (build.cancelled()) return absl::CancelledError("the graph build was stopped");
     const std::size_t count = std::min(kBatchRows, rows - first);
-    index.add(static_cast<faiss::Index::idx_t>(count), build.vectors.data() + first * dimension);
+    const std::uint8_t* place = build.codes.rows.data() + first * stride;
+    index.add(static_cast<faiss::Index::idx_t>(count), reinterpret_cast<const float*>(place));
   }
   return absl::OkStatus();
 }

@@ -124,20 +124,20 @@ class SegmentWriter {
     const std::span<const float> vectors(
         reinterpret_cast<const float*>(mapped.data() + header_.sections[kVectors].offset),
         header_.rows * header_.dimension);
-    OMICS_ASSIGN_OR_RETURN(const HnswGraph graph, WriteGraph(vectors));
-    const CodeTable codes = MakeCodes({spec_.metric, header_.dimension, vectors, scales_});
-    OMICS_RETURN_IF_ERROR(WriteCodes(codes));
-    const CalibrationInput input = {spec_.metric, vectors, scales_, graph.view(), {codes.space, codes.rows}};
+    const CodeTable table = MakeCodes({spec_.metric, header_.dimension, vectors, scales_});
+    OMICS_RETURN_IF_ERROR(WriteCodes(table));
+    const CodesView codes = {table.space, table.rows};
+    OMICS_ASSIGN_OR_RETURN(const HnswGraph graph, WriteGraph(vectors, codes));
+    const CalibrationInput input = {spec_.metric, vectors, scales_, graph.view(), codes};
     OMICS_ASSIGN_OR_RETURN(const CalibratedEf ef, Calibrate(input, spec_.cancelled));
     header_.ef_few = static_cast<std::uint32_t>(ef.few);
     header_.ef_many = static_cast<std::uint32_t>(ef.many);
     return absl::OkStatus();
   }
 
-  absl::StatusOr<HnswGraph> WriteGraph(std::span<const float> vectors) {
+  absl::StatusOr<HnswGraph> WriteGraph(std::span<const float> vectors, const CodesView& codes) {
     HnswBuild build;
-    build.metric = spec_.metric;
-    build.dimension = spec_.dimension;
+    build.codes = codes;
     build.m = spec_.hnsw.m;
     build.ef_construction = spec_.hnsw.ef_construction;
     build.threads = spec_.threads;

@@ -24,15 +24,14 @@ struct Indexed {
     for (std::size_t i = 0; i < vectors.size(); i += kDimension) {
       scales.push_back(RowScale(metric, vectors.data() + i, kDimension));
     }
+    table = MakeCodes({metric, kDimension, vectors, scales});
     HnswBuild build;
-    build.metric = metric;
-    build.dimension = kDimension;
+    build.codes = codes();
     build.vectors = vectors;
     build.scales = scales;
     auto built = BuildHnsw(build);
     EXPECT_TRUE(built.ok());
     graph = *std::move(built);
-    table = MakeCodes({metric, kDimension, vectors, scales});
   }
   std::int64_t rows() const { return std::ssize(scales); }
   CodesView codes() const { return {table.space, table.rows}; }
