@@ -25,7 +25,7 @@ namespace {
 namespace asio = boost::asio;
 using Done = std::function<void(const grpc::Status&)>;  // called once
 
-// What a tag of the completion queue points to. Deletes itself with its last event.
+// What a tag of the completion queue points to. Deletes itself with its last event, in Tell().
 class Operation {
  public:
   virtual void Event(bool ok) = 0;
@@ -102,6 +102,15 @@ struct Attempt {
   Response response;
 };
 
+// The end of an operation. gRPC keeps `call` in memory of the client context, which goes as soon as `done` is told: so
+// `call` goes first.
+template <typename Ended, typename Call>
+void Tell(Ended* operation, std::unique_ptr<Call>& call, const Done& done, const grpc::Status& status) {
+  call.reset();
+  done(status);
+  delete operation;
+}
+
 class UnaryCall final : public Operation {
  public:
   UnaryCall(std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader, grpc::ByteBuffer& response, Done done)
@@ -110,10 +119,7 @@ class UnaryCall final : public Operation {
     reader_->Finish(&response, &status_, static_cast<Operation*>(this));
   }
 
-  void Event(bool) override {
-    done_(status_);
-    delete this;
-  }
+  void Event(bool) override { Tell(this, reader_, done_, status_); }
 
  private:
   std::unique_ptr<grpc::GenericClientAsyncResponseReader> reader_;
@@ -179,8 +185,7 @@ class InsertStream final : public Operation {
 
   void Event(bool ok) override {
     if (finishing_) {
-      done_(status_);
-      delete this;
+      Tell(this, writer_, done_, status_);
     } else if (ok && next_ < messages_.size()) {
       Next();
     } else {

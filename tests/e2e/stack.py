@@ -18,7 +18,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ONTOLOGY = ROOT / "testdata" / "ontology"
 CHROMA_STORES = ROOT / "testdata" / "chroma-stores"
-BINARIES = pathlib.Path(os.environ.get("OMICS_VECTOR_BINARIES", ROOT / "build" / "release"))
+BINARIES = pathlib.Path(os.environ.get("OMICS_VECTOR_BINARIES", ROOT / "build" / "release")).resolve()
 SERVICE = BINARIES / "services" / "vector-service"
 GATEWAY = BINARIES / "gateway" / "vector-gateway"
 VECTORCTL = BINARIES / "tools" / "vectorctl"
@@ -40,6 +40,7 @@ class Program:
     def __init__(self, command, log, environment):
         self.name = pathlib.Path(command[0]).name
         self.log = pathlib.Path(log)
+        self.killed = False
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen([str(word) for word in command], stdout=out, stderr=out,
                                             stdin=subprocess.DEVNULL, env=environment)
@@ -60,6 +61,11 @@ class Program:
                 raise RuntimeError(f"{self.name} {how}; its log:\n{self.said()[-3000:]}")
             time.sleep(0.005)
 
+    def must_not_have_crashed(self):
+        """An error with the log's end if the program ended otherwise than by kill() or with code 0."""
+        if self.process.poll() and not self.killed:
+            raise RuntimeError(f"{self.name} ended with code {self.process.returncode}; its log:\n{self.said()[-3000:]}")
+
     def terminate(self):
         """SIGTERM, and the exit code."""
         if self.process.poll() is None:
@@ -74,6 +80,7 @@ class Program:
     def kill(self):
         """SIGKILL."""
         if self.process.poll() is None:
+            self.killed = True
             self.process.kill()
         self.process.wait()
 
@@ -170,6 +177,11 @@ class Stack:
             if program:
                 program.kill()
 
+    def must_not_have_crashed(self):
+        for program in (self.gateway, self.service):
+            if program:
+                program.must_not_have_crashed()
+
 
 @contextlib.contextmanager
 def running_stack(*service_options, data=None, gateway=True, imports=(), token=None, settings=None):
@@ -186,4 +198,5 @@ def running_stack(*service_options, data=None, gateway=True, imports=(), token=N
         stack.stop()
     finally:
         stack.kill()
+        stack.must_not_have_crashed()
         shutil.rmtree(home, ignore_errors=True)
