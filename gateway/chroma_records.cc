@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <boost/asio/experimental/awaitable_operators.hpp>
+#include <functional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -50,12 +52,19 @@ boost::asio::awaitable<absl::Status> SendInsert(Call& call, const pb::Collection
   co_return reply.status();
 }
 
+// The records hold all that the body said; each part of them is there twice while it goes upstream.
+absl::Status HoldParsed(Call& call, const Records& records) {
+  call.body = std::string();
+  const std::size_t parsed = records.SpaceUsedExcludingSelfLong();
+  return call.memory.Replace(static_cast<std::int64_t>(parsed + std::min(parsed, kUpstreamBytesMax)));
+}
+
 boost::asio::awaitable<absl::Status> Write(Call& call, WriteKind kind) {
   const absl::StatusOr<pb::CollectionRef> ref = CollectionById(call);
   if (!ref.ok()) co_return ref.status();
   absl::StatusOr<Records> records = ParseWrite(call.body, kind, call.dialect);
   if (!records.ok()) co_return records.status();
-  call.body = std::string();  // the records hold all of it
+  if (const absl::Status held = HoldParsed(call, *records); !held.ok()) co_return held;
   if (records->empty()) co_return co_await EnsureExists(call, *ref);
   absl::StatusOr<std::vector<Records>> parts = SplitRecords(*std::move(records), kUpstreamBytesMax);
   if (!parts.ok()) co_return parts.status();
@@ -82,23 +91,43 @@ pb::GetRequest MakeGetRequest(const pb::CollectionRef& ref, const ReadBody& body
   return request;
 }
 
-// All pages of a get.
-boost::asio::awaitable<absl::StatusOr<std::vector<pb::GetResponse>>> GetPages(Call& call, pb::GetRequest request) {
-  std::vector<pb::GetResponse> pages;
-  const std::size_t factor = request.include().embedding() ? kFloatTextFactor : 1;
-  std::size_t bytes = 0;
-  do {
-    auto reply = co_await call.service.Call(call.context, request);
-    if (!reply.ok()) co_return reply.status();
-    bytes += reply->ByteSizeLong() * factor;
-    if (bytes > kAnswerBytesMax) {
-      co_return absl::InvalidArgumentError(absl::StrCat("the answer would be larger than ", kAnswerBytesMax >> 20,
-                                                        " MiB: ask for less at a time with limit and offset"));
-    }
-    request.set_page_token(reply->next_page_token());
-    pages.push_back(*std::move(reply));
-  } while (!request.page_token().empty());
-  co_return pages;
+using TakePage = std::function<absl::Status(const pb::GetResponse& page)>;
+
+// Gives all pages of a get to `take`, each while the service makes the next one.
+boost::asio::awaitable<absl::Status> ReadPages(Call& call, pb::GetRequest request, const TakePage& take) {
+  using boost::asio::experimental::awaitable_operators::operator&&;
+  auto page = co_await call.service.Call(call.context, request);
+  while (page.ok() && !page->next_page_token().empty()) {
+    request.set_page_token(page->next_page_token());
+    absl::Status taken;
+    const auto taking = [&]() -> boost::asio::awaitable<void> {
+      taken = take(*page);
+      co_return;
+    };
+    auto next = co_await (call.service.Call(call.context, request) && taking());
+    if (!taken.ok()) co_return taken;
+    page = std::move(next);
+  }
+  co_return page.ok() ? take(*page) : page.status();
+}
+
+absl::Status AnswerTooLarge(const char* advice) {
+  return absl::InvalidArgumentError(
+      absl::StrCat("the answer would be larger than ", kAnswerBytesMax >> 20, " MiB: ", advice));
+}
+
+boost::asio::awaitable<absl::StatusOr<std::string>> GetText(Call& call, pb::GetRequest request,
+                                                            const IncludeSet& include) {
+  GetAnswer answer(include, call.dialect);
+  const absl::Status read =
+      co_await ReadPages(call, std::move(request), [&](const pb::GetResponse& page) -> absl::Status {
+        const std::size_t before = answer.bytes();
+        answer.Add(page);
+        if (answer.bytes() > kAnswerBytesMax) return AnswerTooLarge("ask for less at a time with limit and offset");
+        return call.memory.Add(static_cast<std::int64_t>(answer.bytes() - before));
+      });
+  if (!read.ok()) co_return read;
+  co_return answer.Finish();
 }
 
 // Nothing to look for: the answer of an empty result, once it is known that the collection is there.
@@ -115,12 +144,13 @@ absl::Status NothingToDelete(Dialect dialect) {
 // Old clients expect the ids that a filter deleted, and a limit says how many may go: both need the ids first.
 boost::asio::awaitable<absl::StatusOr<std::vector<std::string>>> MatchingIds(Call& call, const pb::CollectionRef& ref,
                                                                              const ReadBody& body) {
-  const auto pages = co_await GetPages(call, MakeGetRequest(ref, body));
-  if (!pages.ok()) co_return pages.status();
   std::vector<std::string> ids;
-  for (const pb::GetResponse& page : *pages) {
-    for (const pb::Record& record : page.records()) ids.push_back(record.id());
-  }
+  const absl::Status read =
+      co_await ReadPages(call, MakeGetRequest(ref, body), [&](const pb::GetResponse& page) -> absl::Status {
+        for (const pb::Record& record : page.records()) ids.push_back(record.id());
+        return call.memory.Add(static_cast<std::int64_t>(page.ByteSizeLong()));
+      });
+  if (!read.ok()) co_return read;
   co_return ids;
 }
 
@@ -181,11 +211,10 @@ boost::asio::awaitable<absl::StatusOr<std::vector<pb::QueryResponse>>> QueryPart
     for (; next < end; ++next) *request.add_vectors() = std::move(body.query_vectors[next]);
     auto reply = co_await call.service.Call(call.context, request);
     if (!reply.ok()) co_return reply.status();
-    bytes += reply->ByteSizeLong() * (body.include.embeddings ? kFloatTextFactor : 1);
-    if (bytes > kAnswerBytesMax) {
-      co_return absl::InvalidArgumentError(absl::StrCat("the answer would be larger than ", kAnswerBytesMax >> 20,
-                                                        " MiB: ask with fewer embeddings or a smaller n_results"));
-    }
+    const std::size_t part = reply->ByteSizeLong() * (body.include.embeddings ? kFloatTextFactor : 1);
+    bytes += part;
+    if (bytes > kAnswerBytesMax) co_return AnswerTooLarge("ask with fewer embeddings or a smaller n_results");
+    if (absl::Status held = call.memory.Add(static_cast<std::int64_t>(part)); !held.ok()) co_return held;
     parts.push_back(*std::move(reply));
   }
   co_return parts;
@@ -283,11 +312,11 @@ HandlerResult GetRecords(Call& call) {
   if (NothingWanted(*body)) {
     const absl::Status exists = co_await EnsureExists(call, *ref);
     if (!exists.ok()) co_return exists;
-    co_return Json(GetAnswer({}, body->include, call.dialect));
+    co_return Json(GetAnswer(body->include, call.dialect).Finish());
   }
-  const auto pages = co_await GetPages(call, MakeGetRequest(*ref, *body));
-  if (!pages.ok()) co_return pages.status();
-  co_return Json(GetAnswer(*pages, body->include, call.dialect));
+  absl::StatusOr<std::string> text = co_await GetText(call, MakeGetRequest(*ref, *body), body->include);
+  if (!text.ok()) co_return text.status();
+  co_return Json(*std::move(text));
 }
 
 HandlerResult QueryRecords(Call& call) {

@@ -181,7 +181,7 @@ void AppendFull(std::string& out, Separator& s, const pb::Collection& collection
 // ----------------------------------------------------------------------------------------------------------
 
 void AppendEmbedding(std::string& out, const pb::Record& record) {
-  AppendList(out, record.embedding(), [](std::string& text, float value) { AppendJsonFloat(text, value); });
+  AppendJsonFloats(out, {record.embedding().data(), static_cast<std::size_t>(record.embedding_size())});
 }
 
 void AppendDocument(std::string& out, const pb::Record& record) {
@@ -198,16 +198,38 @@ void AppendId(std::string& out, const pb::Record& record) { AppendJsonString(out
 
 using AppendCell = void (*)(std::string&, const pb::Record&);
 
-void AppendGetColumn(std::string& out, const std::vector<pb::GetResponse>& pages, AppendCell append) {
-  out.push_back('[');
-  Separator separator;
-  for (const pb::GetResponse& page : pages) {
-    for (const pb::Record& record : page.records()) {
-      separator.Next(out);
-      append(out, record);
-    }
+// The cells of one page, with commas between them.
+std::string Cells(const pb::GetResponse& page, AppendCell append) {
+  // A float is printed in 12 bytes or so; a short text is not worth a guess.
+  constexpr int kFloatTextBytes = 13;
+  std::string out;
+  if (append == AppendEmbedding && page.records_size() > 0) {
+    out.reserve(static_cast<std::size_t>(page.records_size()) * page.records(0).embedding_size() * kFloatTextBytes);
   }
-  out.push_back(']');
+  Separator separator;
+  for (const pb::Record& record : page.records()) {
+    separator.Next(out);
+    append(out, record);
+  }
+  return out;
+}
+
+// A column of a get or a query.
+struct Column {
+  const char* key;
+  bool IncludeSet::*wanted;  // null: always
+  AppendCell append;
+};
+
+// In Chroma's order.
+constexpr std::array<Column, 5> kColumnsInOrder = {{{"ids", nullptr, AppendId},
+                                                    {"embeddings", &IncludeSet::embeddings, AppendEmbedding},
+                                                    {"documents", &IncludeSet::documents, AppendDocument},
+                                                    {"uris", &IncludeSet::uris, AppendUri},
+                                                    {"metadatas", &IncludeSet::metadatas, AppendRecordMetadata}}};
+
+bool Wanted(const Column& column, const IncludeSet& include) {
+  return column.wanted == nullptr || include.*column.wanted;
 }
 
 // One list per query vector; `append` takes a hit.
@@ -224,18 +246,13 @@ void AppendQueryColumn(std::string& out, const std::vector<pb::QueryResponse>& p
   out.push_back(']');
 }
 
-// The columns in Chroma's order; `column(append)` writes one.
-template <typename Column>
-void AppendColumns(std::string& out, Separator& s, const IncludeSet& include, Column column) {
-  const auto member = [&](const char* key, bool wanted, AppendCell append) {
-    AppendJsonKey(out, s, key);
-    wanted ? column(append) : void(out.append("null"));
-  };
-  member("ids", true, AppendId);
-  member("embeddings", include.embeddings, AppendEmbedding);
-  member("documents", include.documents, AppendDocument);
-  member("uris", include.uris, AppendUri);
-  member("metadatas", include.metadatas, AppendRecordMetadata);
+// All columns; `write(i)` writes the i-th if it is wanted.
+template <typename Write>
+void AppendColumns(std::string& out, Separator& s, const IncludeSet& include, Write write) {
+  for (std::size_t i = 0; i < kColumnsInOrder.size(); ++i) {
+    AppendJsonKey(out, s, kColumnsInOrder[i].key);
+    Wanted(kColumnsInOrder[i], include) ? write(i) : void(out.append("null"));
+  }
 }
 
 void AppendTail(std::string& out, Separator& s, const IncludeSet& include, Dialect dialect) {
@@ -290,18 +307,40 @@ void AppendMetadata(std::string& out, const MetadataMap& metadata) {
   out.push_back('}');
 }
 
-std::string GetAnswer(const std::vector<pb::GetResponse>& pages, const IncludeSet& include, Dialect dialect) {
-  std::string out = "{";
+void GetAnswer::Add(const pb::GetResponse& page) {
+  if (page.records().empty()) return;
+  for (std::size_t i = 0; i < kColumns; ++i) {
+    if (!Wanted(kColumnsInOrder[i], include_)) continue;
+    columns_[i].push_back(Cells(page, kColumnsInOrder[i].append));
+    bytes_ += columns_[i].back().size();
+  }
+}
+
+std::string GetAnswer::Finish() {
+  constexpr std::size_t kFrameBytes = 512;
+  std::string out;
+  out.reserve(bytes_ + kFrameBytes);
+  out.push_back('{');
   Separator s;
-  AppendColumns(out, s, include, [&](AppendCell append) { AppendGetColumn(out, pages, append); });
-  AppendTail(out, s, include, dialect);
+  AppendColumns(out, s, include_, [&](std::size_t i) {
+    out.push_back('[');
+    Separator pages;
+    for (std::string& cells : columns_[i]) {
+      pages.Next(out);
+      out.append(cells);
+      cells = std::string();
+    }
+    out.push_back(']');
+  });
+  AppendTail(out, s, include_, dialect_);
   return out.append("}");
 }
 
 std::string QueryAnswer(const std::vector<pb::QueryResponse>& parts, const IncludeSet& include, Dialect dialect) {
   std::string out = "{";
   Separator s;
-  AppendColumns(out, s, include, [&](AppendCell append) {
+  AppendColumns(out, s, include, [&](std::size_t i) {
+    const AppendCell append = kColumnsInOrder[i].append;
     AppendQueryColumn(out, parts, [&](std::string& text, const pb::Hit& hit) { append(text, hit.record()); });
   });
   AppendJsonKey(out, s, "distances");

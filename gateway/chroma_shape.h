@@ -13,6 +13,8 @@
 // `data`:null.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <string>
 #include <vector>
 
@@ -32,8 +34,27 @@ void AppendCollection(std::string& out, const pb::Collection& collection, Collec
 // A metadata object, keys sorted; null where it is empty.
 void AppendMetadata(std::string& out, const google::protobuf::Map<std::string, pb::MetadataValue>& metadata);
 
-// A get's answer: columns over all pages.
-std::string GetAnswer(const std::vector<pb::GetResponse>& pages, const IncludeSet& include, Dialect dialect);
+// A get's answer, made page by page: each page becomes text at once and need not be kept.
+// Thread safety: one thread at a time.
+class GetAnswer {
+ public:
+  GetAnswer(const IncludeSet& include, Dialect dialect) : include_(include), dialect_(dialect) {}
+
+  void Add(const pb::GetResponse& page);
+  // Of the text so far.
+  std::size_t bytes() const { return bytes_; }
+  // All of it. Call it once.
+  std::string Finish();
+
+ private:
+  static constexpr std::size_t kColumns = 5;  // ids, embeddings, documents, uris, metadatas
+
+  const IncludeSet include_;
+  const Dialect dialect_;
+  std::size_t bytes_ = 0;
+  // The elements of each column, a text for each page that has any.
+  std::array<std::vector<std::string>, kColumns> columns_;
+};
 
 // A query's answer: one list per query vector, in order over `parts`.
 std::string QueryAnswer(const std::vector<pb::QueryResponse>& parts, const IncludeSet& include, Dialect dialect);

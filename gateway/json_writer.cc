@@ -1,5 +1,6 @@
 #include "gateway/json_writer.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -60,17 +61,22 @@ void AppendEscape(std::string& out, unsigned char c) {
   out.push_back(kHex[c & 15]);
 }
 
+// More than any number takes: the longest double has 24 characters.
+constexpr std::size_t kNumberBytesMax = 32;
+
+// Writes the number to `out`, where there is room for kNumberBytesMax; its end.
+template <typename Float>
+char* WriteFloating(char* out, Float value) {
+  if (!std::isfinite(value)) return std::copy_n("null", 4, out);
+  char* end = std::to_chars(out, out + kNumberBytesMax, value).ptr;
+  const bool whole = std::none_of(out, end, [](char c) { return c == '.' || c == 'e'; });
+  return whole ? std::copy_n(".0", 2, end) : end;
+}
+
 template <typename Float>
 void AppendFloating(std::string& out, Float value) {
-  if (!std::isfinite(value)) {
-    out.append("null");
-    return;
-  }
-  char buffer[64];
-  const auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value);
-  const std::string_view digits(buffer, static_cast<std::size_t>(end - buffer));
-  out.append(digits);
-  if (digits.find_first_of(".e") == std::string_view::npos) out.append(".0");
+  char buffer[kNumberBytesMax];
+  out.append(buffer, static_cast<std::size_t>(WriteFloating(buffer, value) - buffer));
 }
 
 }  // namespace
@@ -112,6 +118,23 @@ void AppendJsonString(std::string& out, std::string_view text) {
 
 void AppendJsonFloat(std::string& out, float value) { AppendFloating(out, value); }
 void AppendJsonDouble(std::string& out, double value) { AppendFloating(out, value); }
+
+void AppendJsonFloats(std::string& out, std::span<const float> values) {
+  // Appended piece by piece: a string's own bookkeeping for each number would cost as much as its digits.
+  char piece[4096];
+  char* end = piece;
+  *end++ = '[';
+  for (const float& value : values) {
+    if (&value != values.data()) *end++ = ',';
+    end = WriteFloating(end, value);
+    if (end > piece + sizeof piece - kNumberBytesMax - 2) {
+      out.append(piece, end);
+      end = piece;
+    }
+  }
+  *end++ = ']';
+  out.append(piece, end);
+}
 
 void AppendJsonInt(std::string& out, std::int64_t value) {
   char buffer[24];

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,9 @@ bool IsUtf8(std::string_view text);
 // client takes them for a float. NaN and infinities, which the service never sends, become null.
 void AppendJsonFloat(std::string& out, float value);
 void AppendJsonDouble(std::string& out, double value);
+
+// An array of them.
+void AppendJsonFloats(std::string& out, std::span<const float> values);
 
 void AppendJsonInt(std::string& out, std::int64_t value);
 

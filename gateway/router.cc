@@ -283,7 +283,7 @@ bool Router::IsShort(const Admission& admission, std::string_view body) {
   return admission.route->handler == QueryRecords && body.size() <= kShortBodyBytesMax;
 }
 
-boost::asio::awaitable<Response> Router::Handle(Admission admission, std::string body) {
+boost::asio::awaitable<Response> Router::Handle(Admission admission, std::string body, MemoryShare& memory) {
   const bool write = admission.route->access == Access::kWrite;
   Call call{.service = service_,
             .context = {admission.token, std::chrono::steady_clock::now() + (write ? kWriteDeadline : kReadDeadline)},
@@ -292,6 +292,7 @@ boost::asio::awaitable<Response> Router::Handle(Admission admission, std::string
             .path = std::move(admission.parameters),
             .query = std::move(admission.query),
             .body = std::move(body),
+            .memory = memory,
             .subject = {},
             .ready = ready_.load()};
   call.subject = {TenantOf(call), DatabaseOf(call), std::string(call.Path("collection")), false};
@@ -308,8 +309,7 @@ boost::asio::awaitable<Response> Router::Handle(Admission admission, std::string
   if (absl::IsInternal(result.status()) || absl::IsDataLoss(result.status()) || absl::IsUnknown(result.status())) {
     LogError(absl::StrCat(ToAbsl(admission.route->name), " failed: ", result.status().ToString()));
   }
-  const Response response =
-      result.ok() ? *std::move(result) : ErrorResponse(result.status(), call.dialect, call.subject);
+  Response response = result.ok() ? *std::move(result) : ErrorResponse(result.status(), call.dialect, call.subject);
   Count(*admission.route, response, admission.started);
   co_return response;
 }

@@ -21,6 +21,7 @@
 #include "base/tokens.h"
 #include "gateway/chroma_errors.h"
 #include "gateway/http.h"
+#include "gateway/memory_share.h"
 #include "gateway/vector_client.h"
 
 namespace omics::gateway {
@@ -39,6 +40,7 @@ struct Call {
   PathParameters path;  // decoded, by the names in the pattern
   QueryParameters query;
   std::string body;
+  MemoryShare& memory;   // counts the body already, and all that the handler makes of size
   ErrorSubject subject;  // tenant, database and collection of the request
   bool ready = true;     // false once the gateway is draining
 
@@ -99,7 +101,8 @@ class Router {
   static bool IsShort(const Admission& admission, std::string_view body);
 
   // Runs the handler; whatever happens, there is a response.
-  boost::asio::awaitable<Response> Handle(Admission admission, std::string body);
+  // `memory` must last until the response is written.
+  boost::asio::awaitable<Response> Handle(Admission admission, std::string body, MemoryShare& memory);
 
   // A refusal by the session (body too large, framing), in the words of the client. Counted like all others.
   Response Refuse(const Admission& admission, const absl::Status& status);

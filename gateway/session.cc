@@ -37,34 +37,10 @@ constexpr auto kAwait = asio::as_tuple(asio::use_awaitable);
 // After a refusal, what the client is still sending is read over for this long and this much, so that it gets to read
 // the answer before the connection is reset.
 constexpr std::chrono::seconds kLingerTimeout{2};
-constexpr std::size_t kLingerBytesMax = 16 << 20;
+constexpr std::size_t kLingerBytesMax = 128 << 20;
 // What the JSON reader needs behind a body, so that it does not have to move it.
 constexpr std::size_t kBodySlackBytes = 256;
 constexpr auto kNever = std::chrono::steady_clock::time_point::max();
-
-// Its share of the bytes that all bodies may take.
-class InFlight {
- public:
-  explicit InFlight(SessionShared& shared) : shared_(shared) {}
-  ~InFlight() { shared_.in_flight_bytes -= bytes_; }
-  InFlight(const InFlight&) = delete;
-  InFlight& operator=(const InFlight&) = delete;
-
-  // False if that would be too much.
-  bool GrowTo(std::int64_t bytes) {
-    const std::int64_t more = bytes - bytes_;
-    const std::int64_t before = shared_.in_flight_bytes.fetch_add(more);
-    bytes_ = bytes;
-    return before + more <= shared_.options.in_flight_bytes_max;
-  }
-  bool Fits(std::uint64_t bytes) const {
-    return static_cast<std::int64_t>(bytes) <= shared_.options.in_flight_bytes_max - shared_.in_flight_bytes.load();
-  }
-
- private:
-  SessionShared& shared_;
-  std::int64_t bytes_ = 0;
-};
 
 Response PlainError(int status, std::string_view message) {
   Response response = ErrorBody(status, status == 503 ? "InternalError" : "InvalidArgumentError", message, Dialect());
@@ -77,8 +53,6 @@ absl::Status TooLarge(std::uint64_t bytes_max) {
                                                             " bytes: send fewer records at a time")),
                     kReasonBodyTooLarge);
 }
-
-absl::Status TooBusy() { return absl::UnavailableError("too many large requests at once; try again in a moment"); }
 
 RequestHead MakeHead(std::string_view raw, const HeadCheck& check) {
   RequestHead head;
@@ -271,22 +245,22 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
       co_return co_await Finish(*response, keep_alive && !head.has_body, origin);
     }
     auto& admission = std::get<Router::Admission>(admitted);
-    InFlight in_flight(shared_);
+    MemoryShare memory(shared_.memory);
     if (head.has_body) {
-      const absl::Status read = co_await ReadBody(check, parser, in_flight);
+      const absl::Status read = co_await ReadBody(check, parser, memory);
       if (!read.ok()) {
         if (absl::IsCancelled(read)) co_return false;
         co_return co_await Finish(BodyRefusal(admission, read), false, origin);
       }
     }
     EndLimit();
-    const Response response = co_await Handle(std::move(admission), std::move(parser.get().body()));
+    const Response response = co_await Handle(std::move(admission), std::move(parser.get().body()), memory);
     co_return co_await Finish(response, keep_alive, origin);
   }
 
-  asio::awaitable<Response> Handle(Router::Admission admission, std::string body) {
+  asio::awaitable<Response> Handle(Router::Admission admission, std::string body, MemoryShare& memory) {
     const bool brief = Router::IsShort(admission, body);
-    asio::awaitable<Response> handled = shared_.router.Handle(std::move(admission), std::move(body));
+    asio::awaitable<Response> handled = shared_.router.Handle(std::move(admission), std::move(body), memory);
     if (brief) co_return co_await std::move(handled);
     co_return co_await asio::co_spawn(shared_.long_requests, std::move(handled), asio::use_awaitable);
   }
@@ -312,10 +286,10 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
   }
 
   // CANCELLED when the connection is gone.
-  asio::awaitable<absl::Status> ReadBody(const HeadCheck& check, Parser& parser, InFlight& in_flight) {
+  asio::awaitable<absl::Status> ReadBody(const HeadCheck& check, Parser& parser, MemoryShare& memory) {
     const std::uint64_t bytes_max = shared_.options.body_bytes_max;
     if (check.content_length > bytes_max) co_return TooLarge(bytes_max);
-    if (!in_flight.Fits(check.content_length)) co_return TooBusy();
+    if (const absl::Status fits = memory.CouldAdd(check.content_length); !fits.ok()) co_return fits;
     Limit(shared_.options.body_timeout);
     if (check.expect_continue && buffer_.size() == 0) {
       constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -324,7 +298,8 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
       if (error) co_return absl::CancelledError("connection lost");
     }
     if (!check.chunked && check.content_length <= kReadBufferBytes) {
-      if (!in_flight.GrowTo(static_cast<std::int64_t>(check.content_length))) co_return TooBusy();
+      const absl::Status held = memory.Add(static_cast<std::int64_t>(check.content_length));
+      if (!held.ok()) co_return held;
       co_return co_await ReadSmallBody(check.content_length, parser.get().body());
     }
     parser.body_limit(bytes_max);
@@ -335,13 +310,16 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
     parser.on_chunk_header(no_extensions);
     const auto fields = std::distance(parser.get().begin(), parser.get().end());
     std::uint64_t total = 0;
+    std::size_t counted = 0;
     while (!parser.is_done()) {
       const auto [error, bytes] = co_await http::async_read_some(stream_, buffer_, parser, kAwait);
       if (late_) co_return absl::DeadlineExceededError("the body came too slowly");
       if (error) co_return BodyError(error, bytes_max);
       total += bytes;
       if (total > bytes_max + kFramingBytesMax) co_return TooLarge(bytes_max);
-      if (!in_flight.GrowTo(static_cast<std::int64_t>(parser.get().body().size()))) co_return TooBusy();
+      const std::size_t size = parser.get().body().capacity();
+      const absl::Status held = memory.Add(static_cast<std::int64_t>(size - std::exchange(counted, size)));
+      if (!held.ok()) co_return held;
     }
     if (std::distance(parser.get().begin(), parser.get().end()) != fields) {
       co_return absl::InvalidArgumentError("header fields behind the body (trailers) are not accepted");

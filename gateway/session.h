@@ -6,7 +6,6 @@
 // body was not read, the connection is closed: what follows on it could be anything.
 #pragma once
 
-#include <atomic>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -14,6 +13,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "gateway/memory_share.h"
 #include "gateway/router.h"
 #include "gateway/session_options.h"
 
@@ -30,7 +30,7 @@ struct SessionShared {
   SessionOptions options;
   // Where requests run that may keep a thread for long, so that other connections of the same thread need not wait.
   boost::asio::any_io_executor long_requests;
-  std::atomic<std::int64_t> in_flight_bytes{0};
+  MemoryPool memory{options.in_flight_bytes_max};
 };
 
 // Thread safety: Drain() and Cancel() may be called from any thread.

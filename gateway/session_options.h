@@ -8,7 +8,7 @@ namespace omics::gateway {
 
 struct SessionOptions {
   std::uint64_t body_bytes_max = std::uint64_t{128} << 20;
-  // Bodies of all connections together; more are refused with 503.
+  // Bodies, what they are parsed into and answers, of all connections together; more are refused with 503.
   std::int64_t in_flight_bytes_max = std::int64_t{256} << 20;
 
   // For the next request of a kept connection: longer than the load balancer's 60 s, or it would send into a closing

@@ -136,20 +136,26 @@ pb::GetResponse OnePage() {
   return page;
 }
 
+std::string Got(const std::vector<pb::GetResponse>& pages, const IncludeSet& include, Dialect dialect) {
+  GetAnswer answer(include, dialect);
+  for (const pb::GetResponse& page : pages) answer.Add(page);
+  return answer.Finish();
+}
+
 TEST(ChromaShapeTest, GetAnswersAreColumnsOverAllPages) {
   IncludeSet include = IncludeSet::ForGet();
-  EXPECT_EQ(GetAnswer({OnePage()}, include, kV2Modern),
+  EXPECT_EQ(Got({OnePage()}, include, kV2Modern),
             R"({"ids":["a","b"],"embeddings":null,"documents":["alpha \"T\" cell",null],"uris":null,)"
             R"("metadatas":[{"b":true,"f":2.0,"i":1,"l":[3],"s":"x"},null],"include":["documents","metadatas"],)"
             R"("included":["documents","metadatas"]})");
   include = IncludeSet();
   include.embeddings = include.uris = true;
   include.words = {"embeddings", "uris"};
-  EXPECT_EQ(GetAnswer({OnePage(), OnePage()}, include, kV1Requests),
+  EXPECT_EQ(Got({OnePage(), pb::GetResponse(), OnePage()}, include, kV1Requests),
             R"({"ids":["a","b","a","b"],"embeddings":[[1.0,0.5],[],[1.0,0.5],[]],"documents":null,)"
             R"("uris":[null,null,null,null],"metadatas":null,"data":null,"include":["embeddings","uris"],)"
             R"("included":["embeddings","uris"]})");
-  EXPECT_EQ(At(GetAnswer({}, IncludeSet::ForGet(), kV2Modern), "/documents"), "[]");
+  EXPECT_EQ(At(Got({}, IncludeSet::ForGet(), kV2Modern), "/documents"), "[]");
 }
 
 TEST(ChromaShapeTest, QueryAnswersNestOneListPerVector) {

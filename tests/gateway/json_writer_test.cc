@@ -8,6 +8,7 @@
 #include <limits>
 #include <random>
 #include <string>
+#include <vector>
 
 namespace omics::gateway {
 namespace {
@@ -73,6 +74,20 @@ TEST(JsonWriterTest, RandomFloatsReadBackBitForBit) {
     EXPECT_EQ(std::bit_cast<std::uint32_t>(std::strtof(Float(value).c_str(), nullptr)),
               std::bit_cast<std::uint32_t>(value))
         << "seed " << kSeed << " round " << i;
+  }
+}
+
+TEST(JsonWriterTest, ArraysOfFloatsAreTheirNumbersWithCommasBetween) {
+  constexpr std::uint32_t kSeed = 11;
+  std::mt19937 random(kSeed);
+  for (const std::size_t size : {0, 1, 2, 100, 400, 5000}) {
+    std::vector<float> values(size);
+    for (float& value : values) value = std::bit_cast<float>(static_cast<std::uint32_t>(random()));
+    std::string expected = "[";
+    for (const float value : values) expected += (expected.size() > 1 ? "," : "") + Float(value);
+    std::string out = "before";
+    AppendJsonFloats(out, values);
+    EXPECT_EQ(out, "before" + expected + "]") << "seed " << kSeed << " size " << size;
   }
 }
 

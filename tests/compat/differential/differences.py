@@ -210,13 +210,14 @@ def update_of_nothing(context):
         and context.ours.error == "InvalidCollection"
 
 
-@entry("first-error", ALL, "A request with two faults is answered for the form of its body first, then for its collection; Chroma does some in the other order.")
+@entry("first-error", ALL, "A request with two faults is answered for the form of its body first, then for its collection; Chroma does some in the other order, or "
+       "refuses a form that is accepted here, where the other fault then shows.")
 def first_error(context):
     missing = ("InvalidCollection", "NotFoundError", "RuntimeError('coroutine raised StopIteration')")
     return context.operation.trait != "" and context.theirs.error in missing and context.ours.status in (400, 422) and context.ours.error not in missing \
         or context.operation.trait in ("empty pattern", "$and of one", "$or of one", "empty $and", "empty $or", "$regex", "$contains on a string", "list operand", "empty where", "name too short",
                                          "empty where_document", "bad pattern") \
-        and context.ours.error == "InvalidCollection" and context.theirs.status in (400, 500) \
+        and context.ours.error in ("InvalidCollection", "InvalidDimension") and context.theirs.status in (400, 500) \
         or context.operation.trait != "" and "Embedding dimension" in str(context.theirs.body) and status(context, 500, 400) and invalid(context)
 
 

@@ -465,7 +465,7 @@ class Episode:
             ("update_collection", "PUT", dialect.collection(*home, slot), {"new_name": "x"}, "name too short"),
             ("update_collection", "PUT", dialect.collection(*home, slot), {"new_metadata": {}}, "empty metadata"),
         ))
-        return self.make(kind, method, path, body, slot if trait != "unknown collection" else None, trait)
+        return self.make(kind, method, path, body, None if trait in ("unknown collection", "not a UUID") else slot, trait)
 
     def malformed_filter(self, slot, good, wrong):
         del wrong
