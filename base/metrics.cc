@@ -229,7 +229,7 @@ void Metrics::Finished(std::string_view method, std::string_view code, std::chro
 void Metrics::AddInFlight(int delta) { impl_->in_flight.Increment(delta); }
 
 void Metrics::AddGauge(const std::string& name, const std::string& help, std::function<double()> read) {
-  impl_->gauges->Add(name, help, std::move(read));
+  impl_->gauges->Add(absl::StrCat(impl_->prefix, "_", name), help, std::move(read));
 }
 
 }  // namespace omics

@@ -32,7 +32,7 @@ class Metrics {
   void Finished(std::string_view method, std::string_view code, std::chrono::steady_clock::duration duration);
   void AddInFlight(int delta);
 
-  // A gauge whose value `read` gives at each scrape.
+  // A gauge <prefix>_<name>, whose value `read` gives at each scrape.
   void AddGauge(const std::string& name, const std::string& help, std::function<double()> read);
 
  private:

@@ -169,10 +169,9 @@ struct Server::Parts {
 };
 
 absl::Status Server::Parts::ServeMetrics() {
-  metrics.AddGauge("omics_vector_service_resident_bytes", "Resident memory of the process.",
+  metrics.AddGauge("resident_bytes", "Resident memory of the process.",
                    [] { return static_cast<double>(ResidentBytes()); });
-  metrics.AddGauge("omics_vector_service_ready", "1 when the service as a whole is SERVING.",
-                   [this] { return health.ready() ? 1.0 : 0.0; });
+  metrics.AddGauge("ready", "1 when the service as a whole is SERVING.", [this] { return health.ready() ? 1.0 : 0.0; });
   return metrics.Serve(options.metrics_address);
 }
 

@@ -20,7 +20,7 @@ class BuildTarget {
   virtual std::chrono::steady_clock::time_point BuildDue(std::chrono::steady_clock::time_point now) = 0;
 };
 
-// One thread for a whole catalog; sleeps unless something is due.
+// One thread for a whole catalog, of lower priority than those that answer; sleeps unless something is due.
 // Thread safety: all members may be called from any thread.
 class Builder {
  public:

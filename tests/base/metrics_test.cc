@@ -39,7 +39,7 @@ std::string Fetch(int port, const std::string& path) {
 TEST(MetricsTest, ScrapeShowsRequestsDurationsAndGauges) {
   Metrics metrics("test");
   double size = 1;
-  metrics.AddGauge("test_size", "How large.", [&size] { return size; });
+  metrics.AddGauge("size", "How large.", [&size] { return size; });
   ASSERT_TRUE(metrics.Serve("127.0.0.1:0").ok());
   ASSERT_GT(metrics.port(), 0);
   metrics.Finished("Query", "OK", std::chrono::milliseconds(3));
