@@ -33,6 +33,7 @@ constexpr ReasonRow kByReason[] = {
     {"TENANT_NOT_FOUND", kMissing},
     {"DATABASE_NOT_FOUND", kMissing},
     {"COLLECTION_EXISTS", kExists},
+    {"ALIAS_EXISTS", kExists},
     {"TENANT_EXISTS", kExists},
     {"DATABASE_EXISTS", kExists},
     {"DIMENSION_MISMATCH", {400, "InvalidDimension", "InvalidArgumentError"}},

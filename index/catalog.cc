@@ -89,6 +89,14 @@ absl::Status DatabaseNotFound(const std::string& tenant, const std::string& data
                                                      tenant.substr(0, 512), "' does not exist"));
 }
 
+absl::Status NameTaken(const std::string& name, const CollectionInfo& holder) {
+  if (holder.name == name) {
+    return Exists("COLLECTION_EXISTS", absl::StrCat("collection '", name.substr(0, 512), "' already exists"));
+  }
+  return Exists("ALIAS_EXISTS", absl::StrCat("'", name.substr(0, 512),
+                                             "' is an alias: choose another name, or delete the alias first"));
+}
+
 class Catalog::Impl {
  public:
   Impl(CatalogOptions options, DataDir dir, FileDescriptor lock, CatalogStore store)
@@ -105,7 +113,8 @@ class Catalog::Impl {
   absl::Status DeleteDatabase(const std::string& tenant, const std::string& name);
   absl::Status Reset();
 
-  absl::StatusOr<CollectionInfo> CreateCollection(const CollectionSpec& spec, bool get_or_create, bool* created);
+  absl::StatusOr<CollectionInfo> CreateCollection(const CollectionSpec& spec, bool get_or_create, bool* created,
+                                                  const Visible& visible);
   absl::StatusOr<CollectionInfo> GetCollection(const CollectionRef& ref, const Visible& visible) const;
   CollectionPage ListCollections(const std::string& tenant, const std::string& database, std::int64_t offset,
                                  std::int64_t limit, const Visible& visible) const;
@@ -115,13 +124,21 @@ class Catalog::Impl {
   absl::Status DeleteCollection(const CollectionRef& ref, const Visible& visible);
   absl::StatusOr<std::shared_ptr<Collection>> OpenCollection(const CollectionRef& ref, const Visible& visible) const;
 
+  absl::StatusOr<Alias> SetAlias(const std::string& name, const CollectionRef& ref, const Visible& visible);
+  absl::Status DeleteAlias(const std::string& tenant, const std::string& database, const std::string& name,
+                           const Visible& visible);
+  std::vector<Alias> ListAliases(const std::string& tenant, const std::string& database, const Visible& visible) const;
+  absl::StatusOr<CollectionSource> GetSource(const CollectionRef& ref);
+  absl::Status SetSource(const CollectionRef& ref, const CollectionSource& source);
+
   // A collection in state 'creating', with its files.
   struct Staged {
     CollectionInfo info;
     std::shared_ptr<CollectionImpl> collection;
   };
   absl::StatusOr<Staged> Stage(const CollectionSpec& spec);
-  absl::Status Publish(const CollectionInfo& info, std::shared_ptr<Collection> collection, bool replace);
+  absl::Status Publish(const CollectionInfo& info, std::shared_ptr<Collection> collection,
+                       const PublishOptions& options);
   void Discard(const CollectionInfo& info, Collection& collection);
 
  private:
@@ -131,6 +148,7 @@ class Catalog::Impl {
     // one does not stop the others.
     Mutex open_mutex;
     std::shared_ptr<CollectionImpl> collection ABSL_GUARDED_BY(open_mutex);
+    bool removed ABSL_GUARDED_BY(open_mutex) = false;  // and no longer to be found; its files go
   };
   using EntryPtr = std::shared_ptr<Entry>;
 
@@ -138,10 +156,15 @@ class Catalog::Impl {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckDatabase(const std::string& tenant, const std::string& database) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status CheckNameFree(const CollectionInfo& info) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // `replace`: a collection of that name does not count.
+  absl::Status CheckNameFree(const CollectionInfo& info, bool replace) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status CheckAlias(const std::string& name, const CollectionInfo& info, const Visible& visible) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // All that led to `replaced` leads to `entry`.
+  void HandOn(const EntryPtr& replaced, const EntryPtr& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status LoadNames() ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_, mutex_);
   void AddLive(std::int64_t number, const EntryPtr& entry) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void RemoveLive(const CollectionInfo& info) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::StatusOr<std::shared_ptr<CollectionImpl>> OpenEntry(Entry& entry) const;
   // CatalogStore::Drop, also on a full disk.
   absl::Status DropRows(const std::vector<std::string>& ids, const std::vector<std::string>& database_ids,
                         const std::vector<std::string>& tenants) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
@@ -151,8 +174,8 @@ class Catalog::Impl {
   void SweepOrphans() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status AddDefaults() ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
   absl::StatusOr<Staged> StageLocked(const CollectionSpec& spec) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
-  absl::Status PublishLocked(const CollectionInfo& info, std::shared_ptr<CollectionImpl> collection, bool replace)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
+  absl::Status PublishLocked(const CollectionInfo& info, std::shared_ptr<CollectionImpl> collection,
+                             const PublishOptions& options) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
   absl::Status CreateDatabaseLocked(const Database& database) ABSL_EXCLUSIVE_LOCKS_REQUIRED(change_mutex_);
 
   const CatalogOptions options_;
@@ -170,6 +193,8 @@ class Catalog::Impl {
   std::map<std::int64_t, EntryPtr> live_ ABSL_GUARDED_BY(mutex_);  // by number: in order of creation
   std::unordered_map<std::string, EntryPtr> by_id_ ABSL_GUARDED_BY(mutex_);
   std::map<NameKey, EntryPtr> by_name_ ABSL_GUARDED_BY(mutex_);
+  std::map<NameKey, EntryPtr> by_alias_ ABSL_GUARDED_BY(mutex_);  // no key is also one of by_name_
+  std::unordered_map<std::string, EntryPtr> by_former_id_ ABSL_GUARDED_BY(mutex_);
 
   mutable Builder builder_;  // last: its thread ends before the collections do
 };
@@ -188,6 +213,7 @@ absl::Status Catalog::Impl::Load() {
       entry->info = row.info;
       AddLive(row.number, entry);
     }
+    OMICS_RETURN_IF_ERROR(LoadNames());
   }
   for (const CatalogRow& row : rows) {
     if (row.state != CollectionState::kLive) OMICS_RETURN_IF_ERROR(RemoveCollectionFiles(row.info.id));
@@ -197,6 +223,20 @@ absl::Status Catalog::Impl::Load() {
     SweepOrphans();
   }
   return AddDefaults();
+}
+
+absl::Status Catalog::Impl::LoadNames() {
+  OMICS_ASSIGN_OR_RETURN(const std::vector<Alias> aliases, store_.Aliases());
+  for (const Alias& alias : aliases) {
+    const auto found = by_id_.find(alias.collection_id);
+    if (found != by_id_.end()) by_alias_[{alias.tenant, alias.database, alias.name}] = found->second;
+  }
+  OMICS_ASSIGN_OR_RETURN(const std::vector<CatalogStore::FormerId> ids, store_.FormerIds());
+  for (const CatalogStore::FormerId& former : ids) {
+    const auto found = by_id_.find(former.collection_id);
+    if (found != by_id_.end()) by_former_id_[former.id] = found->second;
+  }
+  return absl::OkStatus();
 }
 
 // Directories that no row speaks of: made by a creation that a crash undid.
@@ -227,8 +267,21 @@ void Catalog::Impl::AddLive(std::int64_t number, const EntryPtr& entry) {
 
 void Catalog::Impl::RemoveLive(const CollectionInfo& info) {
   std::erase_if(live_, [&](const auto& item) { return item.second->info.id == info.id; });
+  const auto leads_here = [&](const auto& item) { return item.second->info.id == info.id; };
+  std::erase_if(by_alias_, leads_here);
+  std::erase_if(by_former_id_, leads_here);
   by_name_.erase(KeyOf(info));
   by_id_.erase(info.id);
+}
+
+void Catalog::Impl::HandOn(const EntryPtr& replaced, const EntryPtr& entry) {
+  for (auto& [key, led_to] : by_alias_) {
+    if (led_to == replaced) led_to = entry;
+  }
+  for (auto& [id, led_to] : by_former_id_) {
+    if (led_to == replaced) led_to = entry;
+  }
+  by_former_id_[replaced->info.id] = entry;
 }
 
 absl::Status Catalog::Impl::CreateTenant(const std::string& name) {
@@ -331,6 +384,8 @@ absl::Status Catalog::Impl::Reset() {
     live_.clear();
     by_id_.clear();
     by_name_.clear();
+    by_alias_.clear();
+    by_former_id_.clear();
   }
   RemoveFiles(dropped);
   return AddDefaults();
@@ -344,9 +399,32 @@ absl::Status Catalog::Impl::CheckDatabase(const std::string& tenant, const std::
   return tenant_known ? DatabaseNotFound(tenant, database) : TenantNotFound(tenant);
 }
 
-absl::Status Catalog::Impl::CheckNameFree(const CollectionInfo& info) const {
-  if (!by_name_.contains(KeyOf(info))) return absl::OkStatus();
-  return Exists("COLLECTION_EXISTS", absl::StrCat("collection '", info.name, "' already exists"));
+absl::Status Catalog::Impl::CheckNameFree(const CollectionInfo& info, bool replace) const {
+  if (const auto alias = by_alias_.find(KeyOf(info)); alias != by_alias_.end()) {
+    return NameTaken(info.name, alias->second->info);
+  }
+  return !replace && by_name_.contains(KeyOf(info)) ? NameTaken(info.name, info) : absl::OkStatus();
+}
+
+absl::Status Catalog::Impl::CheckAlias(const std::string& name, const CollectionInfo& info,
+                                       const Visible& visible) const {
+  OMICS_RETURN_IF_ERROR(CheckCollectionName(name));
+  const NameKey key = {info.tenant, info.database, name};
+  if (name == info.name || by_name_.contains(key)) {
+    return Exists("COLLECTION_EXISTS", absl::StrCat("'", name, "' is a collection: choose another name for the alias"));
+  }
+  if (const auto known = by_alias_.find(key); known != by_alias_.end()) {
+    const CollectionInfo& led_to = known->second->info;
+    return !visible || visible(led_to) ? absl::OkStatus() : NameTaken(name, led_to);
+  }
+  const auto of_database = [&](const auto& item) {
+    return std::get<0>(item.first) == info.tenant && std::get<1>(item.first) == info.database;
+  };
+  if (std::count_if(by_alias_.begin(), by_alias_.end(), of_database) < std::ptrdiff_t{kAliasesMax}) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(
+      absl::StrCat("database '", info.database, "' has ", kAliasesMax, " aliases: delete one first"));
 }
 
 absl::StatusOr<Catalog::Impl::EntryPtr> Catalog::Impl::Find(const CollectionRef& ref, const Visible& visible) const {
@@ -354,26 +432,30 @@ absl::StatusOr<Catalog::Impl::EntryPtr> Catalog::Impl::Find(const CollectionRef&
   if (!ref.id.empty()) {
     const auto found = by_id_.find(absl::AsciiStrToLower(ref.id));
     if (found != by_id_.end()) entry = found->second;
+    const auto former = by_former_id_.find(absl::AsciiStrToLower(ref.id));
+    if (!entry && former != by_former_id_.end()) entry = former->second;
     const bool elsewhere = entry && ((!ref.tenant.empty() && ref.tenant != entry->info.tenant) ||
                                      (!ref.database.empty() && ref.database != entry->info.database));
     if (elsewhere) entry = nullptr;
   } else if (const auto found = by_name_.find({ref.tenant, ref.database, ref.name}); found != by_name_.end()) {
     entry = found->second;
+  } else if (const auto alias = by_alias_.find({ref.tenant, ref.database, ref.name}); alias != by_alias_.end()) {
+    entry = alias->second;
   }
   if (entry && (!visible || visible(entry->info))) return entry;
   return NotFound("COLLECTION_NOT_FOUND", Describe(ref) + " does not exist");
 }
 
 absl::StatusOr<CollectionInfo> Catalog::Impl::CreateCollection(const CollectionSpec& spec, bool get_or_create,
-                                                               bool* created) {
+                                                               bool* created, const Visible& visible) {
   if (created) *created = false;
   OMICS_RETURN_IF_ERROR(CheckCollectionName(spec.name));
   MutexLock change(change_mutex_);
   const absl::StatusOr<CollectionInfo> existing = GetCollection({spec.tenant, spec.database, spec.name, ""}, nullptr);
-  if (existing.ok() && get_or_create) return existing;
-  if (existing.ok()) return Exists("COLLECTION_EXISTS", absl::StrCat("collection '", spec.name, "' already exists"));
+  if (existing.ok() && get_or_create && (!visible || visible(*existing))) return existing;
+  if (existing.ok()) return NameTaken(spec.name, *existing);
   OMICS_ASSIGN_OR_RETURN(Staged staged, StageLocked(spec));
-  const absl::Status published = PublishLocked(staged.info, staged.collection, /*replace=*/false);
+  const absl::Status published = PublishLocked(staged.info, staged.collection, PublishOptions());
   if (!published.ok()) {
     RemoveCollectionFiles(staged.info.id).IgnoreError();
     return published;
@@ -395,6 +477,8 @@ absl::StatusOr<Catalog::Impl::Staged> Catalog::Impl::StageLocked(const Collectio
   {
     MutexLock lock(mutex_);
     OMICS_RETURN_IF_ERROR(CheckDatabase(spec.tenant, spec.database));
+    // A collection of the name may still go, or be replaced; work for an alias's name would be for nothing.
+    OMICS_RETURN_IF_ERROR(CheckNameFree(staged.info, /*replace=*/true));
   }
   OMICS_ASSIGN_OR_RETURN(staged_numbers_[staged.info.id], store_.AddCollection(staged.info));
   const CollectionImpl::Place place = {dir_.collection(staged.info.id), spec.metric, spec.hnsw};
@@ -407,21 +491,23 @@ absl::StatusOr<Catalog::Impl::Staged> Catalog::Impl::StageLocked(const Collectio
   return staged;
 }
 
-absl::Status Catalog::Impl::Publish(const CollectionInfo& info, std::shared_ptr<Collection> collection, bool replace) {
+absl::Status Catalog::Impl::Publish(const CollectionInfo& info, std::shared_ptr<Collection> collection,
+                                    const PublishOptions& options) {
   MutexLock change(change_mutex_);
-  return PublishLocked(info, std::static_pointer_cast<CollectionImpl>(std::move(collection)), replace);
+  return PublishLocked(info, std::static_pointer_cast<CollectionImpl>(std::move(collection)), options);
 }
 
 absl::Status Catalog::Impl::PublishLocked(const CollectionInfo& info, std::shared_ptr<CollectionImpl> collection,
-                                          bool replace) {
+                                          const PublishOptions& options) {
   EntryPtr replaced;
   {
     MutexLock lock(mutex_);
     OMICS_RETURN_IF_ERROR(CheckDatabase(info.tenant, info.database));
-    if (!replace) OMICS_RETURN_IF_ERROR(CheckNameFree(info));
+    OMICS_RETURN_IF_ERROR(CheckNameFree(info, options.replace));
+    for (const std::string& alias : options.aliases) OMICS_RETURN_IF_ERROR(CheckAlias(alias, info, nullptr));
     if (const auto found = by_name_.find(KeyOf(info)); found != by_name_.end()) replaced = found->second;
   }
-  OMICS_RETURN_IF_ERROR(store_.MakeLive(info.id, replaced ? replaced->info.id : ""));
+  OMICS_RETURN_IF_ERROR(store_.MakeLive(info, replaced ? replaced->info.id : "", options));
   auto entry = std::make_shared<Entry>();
   entry->info = info;
   {
@@ -430,8 +516,12 @@ absl::Status Catalog::Impl::PublishLocked(const CollectionInfo& info, std::share
   }
   {
     MutexLock lock(mutex_);
-    if (replaced) RemoveLive(replaced->info);
+    if (replaced) {
+      HandOn(replaced, entry);
+      RemoveLive(replaced->info);
+    }
     AddLive(staged_numbers_[info.id], entry);
+    for (const std::string& alias : options.aliases) by_alias_[{info.tenant, info.database, alias}] = entry;
   }
   staged_numbers_.erase(info.id);
   if (replaced) RemoveFiles({replaced});
@@ -459,6 +549,7 @@ void Catalog::Impl::RemoveFiles(const std::vector<EntryPtr>& entries) {
       MutexLock open(entry->open_mutex);
       if (entry->collection) entry->collection->MarkDropped();
       entry->collection = nullptr;
+      entry->removed = true;
     }
     // As above: the row says 'dropping'.
     RemoveCollectionFiles(entry->info.id).IgnoreError();
@@ -516,7 +607,7 @@ absl::StatusOr<CollectionInfo> Catalog::Impl::UpdateCollection(const CollectionR
       {info.tenant, info.database, info.name, info.metric, info.hnsw, info.metadata, info.client_configuration}));
   if (info.name != before.name) {
     MutexLock lock(mutex_);
-    OMICS_RETURN_IF_ERROR(CheckNameFree(info));
+    OMICS_RETURN_IF_ERROR(CheckNameFree(info, /*replace=*/false));
   }
   OMICS_RETURN_IF_ERROR(store_.UpdateCollection(info));
   EntryPtr entry;
@@ -550,18 +641,80 @@ absl::Status Catalog::Impl::DeleteCollection(const CollectionRef& ref, const Vis
 
 absl::StatusOr<std::shared_ptr<Collection>> Catalog::Impl::OpenCollection(const CollectionRef& ref,
                                                                           const Visible& visible) const {
+  while (true) {
+    EntryPtr entry;
+    CollectionImpl::Place place;
+    {
+      MutexLock lock(mutex_);
+      OMICS_ASSIGN_OR_RETURN(entry, Find(ref, visible));
+      place = {dir_.collection(entry->info.id), entry->info.metric, entry->info.hnsw};
+    }
+    MutexLock open(entry->open_mutex);
+    if (entry->removed) continue;  // since it was found: another may have taken its place
+    if (!entry->collection) {
+      OMICS_ASSIGN_OR_RETURN(entry->collection, CollectionImpl::Open(place, options_, builder_));
+    }
+    return entry->collection;
+  }
+}
+
+absl::StatusOr<Alias> Catalog::Impl::SetAlias(const std::string& name, const CollectionRef& ref,
+                                              const Visible& visible) {
+  MutexLock change(change_mutex_);
   EntryPtr entry;
-  CollectionImpl::Place place;
   {
     MutexLock lock(mutex_);
     OMICS_ASSIGN_OR_RETURN(entry, Find(ref, visible));
-    place = {dir_.collection(entry->info.id), entry->info.metric, entry->info.hnsw};
+    OMICS_RETURN_IF_ERROR(CheckAlias(name, entry->info, visible));
   }
-  MutexLock open(entry->open_mutex);
-  if (!entry->collection) {
-    OMICS_ASSIGN_OR_RETURN(entry->collection, CollectionImpl::Open(place, options_, builder_));
+  const CollectionInfo& info = entry->info;
+  Alias alias = {info.tenant, info.database, name, info.name, info.id};
+  OMICS_RETURN_IF_ERROR(store_.SetAlias(alias));
+  MutexLock lock(mutex_);
+  by_alias_[{info.tenant, info.database, name}] = entry;
+  return alias;
+}
+
+absl::Status Catalog::Impl::DeleteAlias(const std::string& tenant, const std::string& database, const std::string& name,
+                                        const Visible& visible) {
+  MutexLock change(change_mutex_);
+  const NameKey key = {tenant, database, name};
+  {
+    MutexLock lock(mutex_);
+    const auto found = by_alias_.find(key);
+    if (found == by_alias_.end() || (visible && !visible(found->second->info))) {
+      return NotFound("ALIAS_NOT_FOUND", absl::StrCat("alias '", name.substr(0, 512), "' of database '",
+                                                      database.substr(0, 512), "' does not exist"));
+    }
   }
-  return entry->collection;
+  OMICS_RETURN_IF_ERROR(store_.DeleteAlias(tenant, database, name));
+  MutexLock lock(mutex_);
+  by_alias_.erase(key);
+  return absl::OkStatus();
+}
+
+std::vector<Alias> Catalog::Impl::ListAliases(const std::string& tenant, const std::string& database,
+                                              const Visible& visible) const {
+  MutexLock lock(mutex_);
+  std::vector<Alias> aliases;
+  for (const auto& [key, entry] : by_alias_) {
+    const auto& [of_tenant, of_database, name] = key;
+    if (of_tenant != tenant || of_database != database || (visible && !visible(entry->info))) continue;
+    aliases.push_back({tenant, database, name, entry->info.name, entry->info.id});
+  }
+  return aliases;
+}
+
+absl::StatusOr<CollectionSource> Catalog::Impl::GetSource(const CollectionRef& ref) {
+  MutexLock change(change_mutex_);
+  OMICS_ASSIGN_OR_RETURN(const CollectionInfo info, GetCollection(ref, nullptr));
+  return store_.Source(info.id);
+}
+
+absl::Status Catalog::Impl::SetSource(const CollectionRef& ref, const CollectionSource& source) {
+  MutexLock change(change_mutex_);
+  OMICS_ASSIGN_OR_RETURN(const CollectionInfo info, GetCollection(ref, nullptr));
+  return store_.SetSource(info.id, source);
 }
 
 StagedCollection::StagedCollection(Catalog& catalog, CollectionInfo info, std::shared_ptr<Collection> collection)
@@ -571,10 +724,16 @@ StagedCollection::~StagedCollection() {
   if (!published_) catalog_.impl_->Discard(info_, *collection_);
 }
 
-absl::StatusOr<CollectionInfo> StagedCollection::Publish(bool replace) {
-  OMICS_RETURN_IF_ERROR(catalog_.impl_->Publish(info_, collection_, replace));
+absl::StatusOr<CollectionInfo> StagedCollection::Publish(const PublishOptions& options) {
+  OMICS_RETURN_IF_ERROR(catalog_.impl_->Publish(info_, collection_, options));
   published_ = true;
   return info_;
+}
+
+absl::StatusOr<CollectionInfo> StagedCollection::Publish(bool replace) {
+  PublishOptions options;
+  options.replace = replace;
+  return Publish(options);
 }
 
 absl::StatusOr<std::unique_ptr<Catalog>> Catalog::Open(CatalogOptions options) {
@@ -607,8 +766,8 @@ absl::Status Catalog::DeleteDatabase(const std::string& tenant, const std::strin
 }
 absl::Status Catalog::Reset() { return impl_->Reset(); }
 absl::StatusOr<CollectionInfo> Catalog::CreateCollection(const CollectionSpec& spec, bool get_or_create,
-                                                         bool* created) {
-  return impl_->CreateCollection(spec, get_or_create, created);
+                                                         bool* created, const Visible& visible) {
+  return impl_->CreateCollection(spec, get_or_create, created, visible);
 }
 absl::StatusOr<CollectionInfo> Catalog::GetCollection(const CollectionRef& ref, const Visible& visible) const {
   return impl_->GetCollection(ref, visible);
@@ -631,6 +790,22 @@ absl::Status Catalog::DeleteCollection(const CollectionRef& ref, const Visible& 
 absl::StatusOr<std::shared_ptr<Collection>> Catalog::OpenCollection(const CollectionRef& ref,
                                                                     const Visible& visible) const {
   return impl_->OpenCollection(ref, visible);
+}
+
+absl::StatusOr<Alias> Catalog::SetAlias(const std::string& name, const CollectionRef& ref, const Visible& visible) {
+  return impl_->SetAlias(name, ref, visible);
+}
+absl::Status Catalog::DeleteAlias(const std::string& tenant, const std::string& database, const std::string& name,
+                                  const Visible& visible) {
+  return impl_->DeleteAlias(tenant, database, name, visible);
+}
+absl::StatusOr<std::vector<Alias>> Catalog::ListAliases(const std::string& tenant, const std::string& database,
+                                                        const Visible& visible) const {
+  return impl_->ListAliases(tenant, database, visible);
+}
+absl::StatusOr<CollectionSource> Catalog::GetSource(const CollectionRef& ref) const { return impl_->GetSource(ref); }
+absl::Status Catalog::SetSource(const CollectionRef& ref, const CollectionSource& source) {
+  return impl_->SetSource(ref, source);
 }
 
 absl::StatusOr<std::unique_ptr<StagedCollection>> Catalog::StageCollection(const CollectionSpec& spec) {

@@ -78,6 +78,31 @@ struct CollectionUpdate {
   std::optional<std::string> client_configuration;
 };
 
+// A second name of a collection, in the database of that collection. It resolves wherever a collection is named;
+// answers carry the collection's own name and id. A name is a collection's or an alias, never both.
+struct Alias {
+  std::string tenant;
+  std::string database;
+  std::string name;           // the rule of collection names
+  std::string collection;     // the collection's own name
+  std::string collection_id;  // UUID
+};
+
+// What a collection was loaded from, kept with it until it is removed or replaced. All empty: it was not.
+struct CollectionSource {
+  std::string url;     // without what may be secret
+  std::string etag;    // "" if the source has none
+  std::string sha256;  // hex, of the file
+};
+
+struct PublishOptions {
+  // Take the place of a collection of the same name, which goes in the same step.
+  bool replace = false;
+  // Point here from that step on, whatever they pointed at before.
+  std::vector<std::string> aliases;
+  CollectionSource source;
+};
+
 struct CollectionPage {
   std::vector<CollectionInfo> collections;  // in order of creation
   std::int64_t total = 0;
@@ -91,6 +116,13 @@ using Visible = std::function<bool(const CollectionInfo& collection)>;
 // What the catalog answers where there is no such thing.
 absl::Status TenantNotFound(const std::string& tenant);
 absl::Status DatabaseNotFound(const std::string& tenant, const std::string& database);
+// ALREADY_EXISTS with the reason COLLECTION_EXISTS, or ALIAS_EXISTS if `holder`, what the name led to, has another.
+absl::Status NameTaken(const std::string& name, const CollectionInfo& holder);
+
+// A database has no more: all are in memory. Enough for every release of every ontology to have its own.
+inline constexpr std::size_t kAliasesMax = 1024;
+// Ids of replaced collections that still lead to their successor.
+inline constexpr int kFormerIdsMax = 64;
 
 class Catalog;
 
@@ -106,7 +138,10 @@ class StagedCollection {
   Collection& collection() { return *collection_; }
 
   // Makes it visible under its name, in one durable step. ALREADY_EXISTS if the name is taken, unless `replace`: then
-  // the old collection goes in the same step.
+  // the old collection goes in the same step, its aliases point to the new one, and its id leads there too, so that a
+  // client that keeps ids notices nothing (the last kFormerIdsMax ids do). An alias's name is never replaced
+  // (ALIAS_EXISTS), nor is a collection by an alias (COLLECTION_EXISTS).
+  absl::StatusOr<CollectionInfo> Publish(const PublishOptions& options);
   absl::StatusOr<CollectionInfo> Publish(bool replace);
 
  private:
@@ -128,8 +163,8 @@ class Catalog {
   static absl::StatusOr<std::unique_ptr<Catalog>> Open(CatalogOptions options);
   ~Catalog();
 
-  // NOT_FOUND with the reasons TENANT_NOT_FOUND, DATABASE_NOT_FOUND, COLLECTION_NOT_FOUND and ALREADY_EXISTS with
-  // TENANT_EXISTS, DATABASE_EXISTS, COLLECTION_EXISTS are used throughout.
+  // NOT_FOUND with the reasons TENANT_NOT_FOUND, DATABASE_NOT_FOUND, COLLECTION_NOT_FOUND, ALIAS_NOT_FOUND and
+  // ALREADY_EXISTS with TENANT_EXISTS, DATABASE_EXISTS, COLLECTION_EXISTS, ALIAS_EXISTS are used throughout.
   absl::Status CreateTenant(const std::string& name);
   absl::Status GetTenant(const std::string& name) const;
   absl::StatusOr<std::vector<std::string>> ListTenants() const;
@@ -140,8 +175,10 @@ class Catalog {
   // Removes everything, then makes the default tenant and database again.
   absl::Status Reset();
 
-  // `created` (may be null) says whether it was made now; it exists already: ALREADY_EXISTS unless `get_or_create`.
-  absl::StatusOr<CollectionInfo> CreateCollection(const CollectionSpec& spec, bool get_or_create, bool* created);
+  // `created` (may be null) says whether it was made now; it exists already: ALREADY_EXISTS unless `get_or_create`. So
+  // it does where the name is an alias; one that leads to a collection the caller may not know of is taken.
+  absl::StatusOr<CollectionInfo> CreateCollection(const CollectionSpec& spec, bool get_or_create, bool* created,
+                                                  const Visible& visible = nullptr);
   absl::StatusOr<CollectionInfo> GetCollection(const CollectionRef& ref, const Visible& visible = nullptr) const;
   // A missing tenant or database has no collections. Offset, limit and total count the visible ones.
   absl::StatusOr<CollectionPage> ListCollections(const std::string& tenant, const std::string& database,
@@ -151,7 +188,22 @@ class Catalog {
   absl::StatusOr<std::vector<CollectionInfo>> ListAllCollections(const Visible& visible = nullptr) const;
   absl::StatusOr<CollectionInfo> UpdateCollection(const CollectionRef& ref, const CollectionUpdate& update,
                                                   const Visible& visible = nullptr);
+  // Its aliases go with it.
   absl::Status DeleteCollection(const CollectionRef& ref, const Visible& visible = nullptr);
+
+  // Makes `name` lead to the collection, in one durable step: a call before it sees the collection that it led to until
+  // then, a call after it sees this one, and none sees neither. COLLECTION_EXISTS if a collection has the name;
+  // ALIAS_EXISTS if it leads to a collection that the caller may not know of; RESOURCE_EXHAUSTED beyond kAliasesMax.
+  absl::StatusOr<Alias> SetAlias(const std::string& name, const CollectionRef& ref, const Visible& visible = nullptr);
+  absl::Status DeleteAlias(const std::string& tenant, const std::string& database, const std::string& name,
+                           const Visible& visible = nullptr);
+  // In order of their names; those of collections that are not visible are left out.
+  absl::StatusOr<std::vector<Alias>> ListAliases(const std::string& tenant, const std::string& database,
+                                                 const Visible& visible = nullptr) const;
+
+  // Empty members if the collection was not loaded from a source.
+  absl::StatusOr<CollectionSource> GetSource(const CollectionRef& ref) const;
+  absl::Status SetSource(const CollectionRef& ref, const CollectionSource& source);
 
   // The collection itself, opened on first use: its segments are checked and its tail is read from SQLite.
   absl::StatusOr<std::shared_ptr<Collection>> OpenCollection(const CollectionRef& ref,

@@ -71,13 +71,14 @@ absl::Status CheckNames(const std::vector<Choice>& choices, const ImportTarget& 
   }
   if (target.replace) return absl::OkStatus();
   for (const Choice& choice : choices) {
-    const absl::Status found = catalog.GetCollection(Ref(target, choice.name)).status();
-    if (found.ok()) {
+    const absl::StatusOr<CollectionInfo> found = catalog.GetCollection(Ref(target, choice.name));
+    if (found.ok() && found->name == choice.name) {
       return WithReason(absl::AlreadyExistsError(absl::StrCat("collection '", choice.name,
                                                               "' exists; choose another name, or ask to replace it")),
                         "COLLECTION_EXISTS");
     }
-    if (!absl::IsNotFound(found)) return found;
+    if (found.ok()) return NameTaken(choice.name, *found);
+    if (!absl::IsNotFound(found.status())) return found.status();
   }
   return absl::OkStatus();
 }
@@ -134,7 +135,8 @@ class Importer {
   absl::StatusOr<std::vector<ImportReport>> Publish() {
     std::vector<ImportReport> reports;
     for (Staged& staged : staged_) {
-      absl::StatusOr<CollectionInfo> info = staged.collection->Publish(target_.replace);
+      absl::StatusOr<CollectionInfo> info =
+          staged.collection->Publish(PublishOptions{target_.replace, target_.aliases, target_.source});
       if (!info.ok()) {
         Withdraw(reports);
         return info.status();

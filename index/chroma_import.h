@@ -18,6 +18,9 @@ struct ImportTarget {
   std::string collection;
   std::string source_collection;
   bool replace = false;
+  // What Publish() does beside, in the same step; only where `collection` is set.
+  std::vector<std::string> aliases = {};
+  CollectionSource source = {};
   // Asked for the new name of each collection before any work is done; an error refuses the import. Null: none is.
   std::function<absl::Status(const std::string& name)> check_name = nullptr;
 };

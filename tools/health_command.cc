@@ -35,6 +35,7 @@ absl::StatusOr<health::HealthCheckResponse> Check(const ClientOptions& options, 
 int RunHealth(int argc, const char* const* argv) {
   ClientOptions options;
   std::string service;
+  bool live = false;
   Config config("vectorctl health",
                 "Asks grpc.health.v1; needs no token. Ends with 0 if the answer is SERVING, else 1.");
   config.NoConfigFile();
@@ -44,6 +45,7 @@ int RunHealth(int argc, const char* const* argv) {
               "The name to ask for: empty for the service as a whole, omics.vector.v1.VectorService, "
               "omics.vector.v1.AdminService, or a prewarmed collection."},
              service);
+  config.Add({"live", {}, "Any answer will do, also NOT_SERVING: for checks that restart what has hung."}, live);
   AddClientOptions(config, options, false);
   config.Examples(
       "  vectorctl health\n"
@@ -53,7 +55,7 @@ int RunHealth(int argc, const char* const* argv) {
   const auto response = Check(options, service);
   if (!response.ok()) return Fail(kCommand, response.status());
   std::printf("%s\n", health::HealthCheckResponse::ServingStatus_Name(response->status()).c_str());
-  return response->status() == health::HealthCheckResponse::SERVING ? 0 : 1;
+  return live || response->status() == health::HealthCheckResponse::SERVING ? 0 : 1;
 }
 
 }  // namespace omics::tools

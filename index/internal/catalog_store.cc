@@ -8,7 +8,8 @@
 namespace omics::index {
 namespace {
 
-constexpr std::int64_t kFormat = 1;
+// 2 added aliases, former_ids and sources; a file of format 1 gets them, empty, when it is opened.
+constexpr std::int64_t kFormat = 2;
 
 constexpr char kSchema[] = R"sql(
 CREATE TABLE IF NOT EXISTS tenants(name TEXT PRIMARY KEY);
@@ -28,6 +29,13 @@ CREATE TABLE IF NOT EXISTS collections(
   client_configuration TEXT NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('creating', 'live', 'dropping')));
 CREATE UNIQUE INDEX IF NOT EXISTS live_names ON collections(tenant, database, name) WHERE state = 'live';
+CREATE TABLE IF NOT EXISTS aliases(
+  tenant TEXT NOT NULL, database TEXT NOT NULL, name TEXT NOT NULL, collection TEXT NOT NULL,
+  PRIMARY KEY (tenant, database, name));
+CREATE TABLE IF NOT EXISTS former_ids(
+  number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, collection TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS sources(
+  collection TEXT PRIMARY KEY, url TEXT NOT NULL, etag TEXT NOT NULL, sha256 TEXT NOT NULL);
 )sql";
 
 constexpr char kCollectionColumns[] =
@@ -58,9 +66,9 @@ absl::Status CheckFormat(SqliteConnection& connection) {
   OMICS_ASSIGN_OR_RETURN(SqliteStatement read, connection.Prepare("PRAGMA user_version"));
   OMICS_ASSIGN_OR_RETURN(const bool found, read.Step());
   const std::int64_t format = found ? read.Int(0) : 0;
-  if (format == 0 || format == kFormat) return absl::OkStatus();
-  return absl::DataLossError(absl::StrCat("catalog format ", format, " is not ", kFormat,
-                                          ", the one this version reads; use the version that wrote it"));
+  if (format >= 0 && format <= kFormat) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("catalog format ", format, " is not one of 1 to ", kFormat,
+                                          ", which this version reads; use the version that wrote it"));
 }
 
 }  // namespace
@@ -144,11 +152,28 @@ absl::StatusOr<std::int64_t> CatalogStore::AddCollection(const CollectionInfo& i
   return number;
 }
 
-absl::Status CatalogStore::MakeLive(const std::string& id, const std::string& replaced) {
+absl::Status CatalogStore::MakeLive(const CollectionInfo& info, const std::string& replaced,
+                                    const PublishOptions& options) {
   OMICS_ASSIGN_OR_RETURN(SqliteTransaction transaction, SqliteTransaction::Begin(connection_));
-  OMICS_RETURN_IF_ERROR(Run("UPDATE collections SET state = 'dropping' WHERE id = ?", {replaced}));
-  OMICS_RETURN_IF_ERROR(Run("UPDATE collections SET state = 'live' WHERE id = ?", {id}));
+  if (!replaced.empty()) OMICS_RETURN_IF_ERROR(HandOn(replaced, info.id));
+  OMICS_RETURN_IF_ERROR(Run("UPDATE collections SET state = 'live' WHERE id = ?", {info.id}));
+  for (const std::string& alias : options.aliases) {
+    OMICS_RETURN_IF_ERROR(SetAlias({info.tenant, info.database, alias, info.name, info.id}));
+  }
+  if (!options.source.url.empty()) OMICS_RETURN_IF_ERROR(SetSource(info.id, options.source));
   return transaction.Commit();
+}
+
+absl::Status CatalogStore::HandOn(const std::string& replaced, const std::string& id) {
+  OMICS_RETURN_IF_ERROR(Run("UPDATE collections SET state = 'dropping' WHERE id = ?", {replaced}));
+  OMICS_RETURN_IF_ERROR(Run("DELETE FROM sources WHERE collection = ?", {replaced}));
+  OMICS_RETURN_IF_ERROR(Run("UPDATE aliases SET collection = ? WHERE collection = ?", {id, replaced}));
+  OMICS_RETURN_IF_ERROR(Run("UPDATE former_ids SET collection = ? WHERE collection = ?", {id, replaced}));
+  OMICS_RETURN_IF_ERROR(Run("INSERT INTO former_ids(id, collection) VALUES (?, ?)", {replaced, id}));
+  return Run(absl::StrCat("DELETE FROM former_ids WHERE collection = ?1 AND number NOT IN (SELECT number FROM "
+                          "former_ids WHERE collection = ?1 ORDER BY number DESC LIMIT ",
+                          kFormerIdsMax, ")"),
+             {id});
 }
 
 absl::Status CatalogStore::UpdateCollection(const CollectionInfo& info) {
@@ -172,6 +197,9 @@ absl::Status CatalogStore::Drop(const std::vector<std::string>& ids, const std::
   OMICS_ASSIGN_OR_RETURN(SqliteTransaction transaction, SqliteTransaction::Begin(connection_));
   for (const std::string& id : ids) {
     OMICS_RETURN_IF_ERROR(Run("UPDATE collections SET state = 'dropping' WHERE id = ?", {id}));
+    for (const char* table : {"aliases", "former_ids", "sources"}) {
+      OMICS_RETURN_IF_ERROR(Run(absl::StrCat("DELETE FROM ", table, " WHERE collection = ?"), {id}));
+    }
   }
   for (const std::string& id : database_ids) OMICS_RETURN_IF_ERROR(Run("DELETE FROM databases WHERE id = ?", {id}));
   for (const std::string& name : tenants) OMICS_RETURN_IF_ERROR(Run("DELETE FROM tenants WHERE name = ?", {name}));
@@ -179,5 +207,53 @@ absl::Status CatalogStore::Drop(const std::vector<std::string>& ids, const std::
 }
 
 absl::Status CatalogStore::Forget(const std::string& id) { return Run("DELETE FROM collections WHERE id = ?", {id}); }
+
+absl::StatusOr<std::vector<Alias>> CatalogStore::Aliases() {
+  OMICS_ASSIGN_OR_RETURN(SqliteStatement list,
+                         connection_.Prepare("SELECT tenant, database, name, collection FROM aliases"));
+  std::vector<Alias> aliases;
+  while (true) {
+    OMICS_ASSIGN_OR_RETURN(const bool more, list.Step());
+    if (!more) return aliases;
+    aliases.push_back({std::string(list.Text(0)), std::string(list.Text(1)), std::string(list.Text(2)), "",
+                       std::string(list.Text(3))});
+  }
+}
+
+absl::Status CatalogStore::SetAlias(const Alias& alias) {
+  return Run("INSERT OR REPLACE INTO aliases(tenant, database, name, collection) VALUES (?, ?, ?, ?)",
+             {alias.tenant, alias.database, alias.name, alias.collection_id});
+}
+
+absl::Status CatalogStore::DeleteAlias(const std::string& tenant, const std::string& database,
+                                       const std::string& name) {
+  return Run("DELETE FROM aliases WHERE tenant = ? AND database = ? AND name = ?", {tenant, database, name});
+}
+
+absl::StatusOr<std::vector<CatalogStore::FormerId>> CatalogStore::FormerIds() {
+  OMICS_ASSIGN_OR_RETURN(SqliteStatement list, connection_.Prepare("SELECT id, collection FROM former_ids"));
+  std::vector<FormerId> ids;
+  while (true) {
+    OMICS_ASSIGN_OR_RETURN(const bool more, list.Step());
+    if (!more) return ids;
+    ids.push_back({std::string(list.Text(0)), std::string(list.Text(1))});
+  }
+}
+
+absl::StatusOr<CollectionSource> CatalogStore::Source(const std::string& id) {
+  OMICS_ASSIGN_OR_RETURN(SqliteStatement read,
+                         connection_.Prepare("SELECT url, etag, sha256 FROM sources WHERE collection = ?"));
+  read.Bind(1, std::string_view(id));
+  OMICS_ASSIGN_OR_RETURN(const bool found, read.Step());
+  if (!found) return CollectionSource();
+  CollectionSource source{std::string(read.Text(0)), std::string(read.Text(1)), std::string(read.Text(2))};
+  read.Reset();
+  return source;
+}
+
+absl::Status CatalogStore::SetSource(const std::string& id, const CollectionSource& source) {
+  return Run("INSERT OR REPLACE INTO sources(collection, url, etag, sha256) VALUES (?, ?, ?, ?)",
+             {id, source.url, source.etag, source.sha256});
+}
 
 }  // namespace omics::index
