@@ -232,4 +232,5 @@ def main():
     (ROOT / "build" / "bench_filter.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -149,12 +149,15 @@ def cpu_seconds(processes):
     return sum(time.clock_gettime(~pid << 3 | 2) for pid in processes)
 
 
-def grpc_load(stack, name, *how):
+def grpc_calls(stack, collection, queries, seconds, *how):
     """What grpc_load saw: calls, per_second, p50_us, p99_us."""
-    done = subprocess.run([stacks.BINARIES / "benchmarks" / "grpc_load", stack.grpc, NAMES[name],
-                           ROOT / "testdata" / "ontology" / f"{name}.queries.npy", "--token", stack.token, "--k", str(K),
-                           "--seconds", str(LOAD_SECONDS), *how], capture_output=True, text=True, check=True)
+    done = subprocess.run([stacks.BINARIES / "benchmarks" / "grpc_load", stack.grpc, collection, queries, "--token", stack.token,
+                           "--k", str(K), "--seconds", str(seconds), *how], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
+
+
+def grpc_load(stack, name, *how):
+    return grpc_calls(stack, NAMES[name], ROOT / "testdata" / "ontology" / f"{name}.queries.npy", LOAD_SECONDS, *how)
 
 
 def microseconds(text):
@@ -162,21 +165,26 @@ def microseconds(text):
     return float(number) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
 
 
-def rest_load(stack, name, clients, scratch):
-    """The same from wrk."""
-    bodies, script = scratch / f"{name}.bodies", scratch / "requests.lua"
-    if not bodies.exists():
-        bodies.write_text("".join(query_body(vector) + "\n" for vector in ontology.queries(name)[0]))
-        script.write_text(LUA)
-    url = f"http://{stack.rest}{stack.collection_path(NAMES[name])}/query"
-    said = subprocess.run(["wrk", "-t1", f"-c{clients}", f"-d{LOAD_SECONDS}s", "--latency", "-s", script, "-H",
-                           "Content-Type: application/json", "-H", f"X-Chroma-Token: {stack.token}", url, "--", bodies],
+def wrk(address, path, headers, clients, bodies, script, seconds):
+    """The same from wrk, over the queries of a collection's path."""
+    told = [word for name, value in {"Content-Type": "application/json", **headers}.items() for word in ("-H", f"{name}: {value}")]
+    said = subprocess.run(["wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--latency", "--timeout", "60s", "-s", script, *told,
+                           f"http://{address[0]}:{address[1]}{path}/query", "--", bodies],
                           capture_output=True, text=True, check=True).stdout
     assert "Non-2xx" not in said and "Socket errors" not in said, said
     return {"calls": int(re.search(r"(\d+) requests in", said)[1]),
             "per_second": float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]),
             "p50_us": microseconds(re.search(r"50%\s+(\S+)", said)[1]),
             "p99_us": microseconds(re.search(r"99%\s+(\S+)", said)[1])}
+
+
+def rest_load(stack, name, clients, scratch):
+    bodies, script = scratch / f"{name}.bodies", scratch / "requests.lua"
+    if not bodies.exists():
+        bodies.write_text("".join(query_body(vector) + "\n" for vector in ontology.queries(name)[0]))
+        script.write_text(LUA)
+    return wrk((stack.host, stack.port), stack.collection_path(NAMES[name]), {"X-Chroma-Token": stack.token}, clients, bodies, script,
+               LOAD_SECONDS)
 
 
 def cost_of(load, processes):
@@ -248,4 +256,5 @@ def main():
     (ROOT / "build" / "bench_service.json").write_text(json.dumps(rows, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
