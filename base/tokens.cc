@@ -309,6 +309,16 @@ absl::StatusOr<TokenSet> TokenSet::FromFileText(std::string_view text) {
   return set;
 }
 
+TokenSet TokenSet::Merge(const TokenSet& first, const TokenSet& second) {
+  TokenSet both = first;
+  both.allow_all_ = first.allow_all_ || second.allow_all_;
+  for (const Entry& entry : second.entries_) {
+    const auto same = [&entry](const Entry& other) { return !std::memcmp(entry.digest, other.digest, 32); };
+    if (std::none_of(first.entries_.begin(), first.entries_.end(), same)) both.entries_.push_back(entry);
+  }
+  return both;
+}
+
 absl::StatusOr<Principal> TokenSet::Check(std::string_view token) const {
   if (allow_all_) return Principal{"", Role::kAdmin};
   if (token.empty()) {
@@ -356,43 +366,60 @@ absl::StatusOr<TokenSet> LoadTokens(const TokenSources& sources) {
     absl::StatusOr<TokenSet> tokens = TokenSet::FromBareToken(sources.credentials);
     return tokens.ok() ? std::move(tokens) : Annotate(tokens.status(), "CHROMA_SERVER_AUTHN_CREDENTIALS");
   }
+  if (!sources.tokens_secret.empty()) return TokenSet();
   return absl::FailedPreconditionError(
-      "no token is configured: set CHROMA_SERVER_AUTHN_CREDENTIALS or --tokens-file, or let everyone in with "
-      "--insecure-no-auth");
+      "no token is configured: set CHROMA_SERVER_AUTHN_CREDENTIALS, --tokens-file or --tokens-secret, or let everyone "
+      "in with --insecure-no-auth");
 }
 
 struct LiveTokens::State {
   TokenSources sources;
 
   mutable Mutex mutex;
-  std::shared_ptr<const TokenSet> tokens ABSL_GUARDED_BY(mutex);
+  TokenSet own ABSL_GUARDED_BY(mutex);  // of the file, or the bare token
+  std::optional<TokenSet> secret ABSL_GUARDED_BY(mutex);
+  std::shared_ptr<const TokenSet> tokens ABSL_GUARDED_BY(mutex);  // what both come to
+
+  void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+    const bool own_counts = !secret || !sources.tokens_file.empty() || own.allows_all();
+    tokens = std::make_shared<const TokenSet>(!secret ? own : own_counts ? TokenSet::Merge(own, *secret) : *secret);
+  }
+  std::shared_ptr<const TokenSet> Present() const {
+    MutexLock lock(mutex);
+    return tokens;
+  }
 };
 
 LiveTokens::LiveTokens(TokenSources sources, TokenSet initial) : state_(std::make_unique<State>()) {
   state_->sources = std::move(sources);
   Scrub(state_->sources.credentials);
   MutexLock lock(state_->mutex);
-  state_->tokens = std::make_shared<const TokenSet>(std::move(initial));
+  state_->own = std::move(initial);
+  state_->Publish();
 }
 
 LiveTokens::~LiveTokens() = default;
 
-absl::StatusOr<Principal> LiveTokens::Check(std::string_view token) const {
-  std::shared_ptr<const TokenSet> tokens;
-  {
-    MutexLock lock(state_->mutex);
-    tokens = state_->tokens;
-  }
-  return tokens->Check(token);
-}
+absl::StatusOr<Principal> LiveTokens::Check(std::string_view token) const { return state_->Present()->Check(token); }
 
 absl::Status LiveTokens::Reload() {
   if (state_->sources.insecure_no_auth || state_->sources.tokens_file.empty()) return absl::OkStatus();
   OMICS_ASSIGN_OR_RETURN(TokenSet loaded, LoadTokensFile(state_->sources.tokens_file));
-  auto tokens = std::make_shared<const TokenSet>(std::move(loaded));
   MutexLock lock(state_->mutex);
-  state_->tokens.swap(tokens);
+  state_->own = std::move(loaded);
+  state_->Publish();
   return absl::OkStatus();
+}
+
+void LiveTokens::SetSecret(TokenSet tokens) {
+  MutexLock lock(state_->mutex);
+  state_->secret = std::move(tokens);
+  state_->Publish();
+}
+
+bool LiveTokens::empty() const {
+  const auto tokens = state_->Present();
+  return tokens->size() == 0 && !tokens->allows_all();
 }
 
 std::string MakeToken() {

@@ -66,6 +66,9 @@ class TokenSet {
   // a file with no token: a set that is half understood must not come into force.
   static absl::StatusOr<TokenSet> FromFileText(std::string_view text);
 
+  // Accepts what either accepts; a token of both is what it is in `first`.
+  static TokenSet Merge(const TokenSet& first, const TokenSet& second);
+
   // UNAUTHENTICATED ("no token…" when `token` is empty, "unknown token" otherwise) with the reason TOKEN_MISSING or
   // TOKEN_INVALID. Time does not depend on which configured token matches, or how much of one.
   absl::StatusOr<Principal> Check(std::string_view token) const;
@@ -90,13 +93,16 @@ struct TokenSources {
   std::string credentials;  // --authn-credentials / CHROMA_SERVER_AUTHN_CREDENTIALS: one bare token
   std::string tokens_file;  // --tokens-file / OMICS_VECTOR_TOKENS_FILE
   bool insecure_no_auth = false;
+  std::string tokens_secret = {};  // --tokens-secret / OMICS_VECTOR_TOKENS_SECRET; read elsewhere (cloud/live_secret.h)
 };
 
-// The set that `sources` describe. A tokens file wins over the bare token. FAILED_PRECONDITION with the way out if
-// nothing is configured; INVALID_ARGUMENT if a source is unreadable.
+// The set that `sources` describe. A tokens file wins over the bare token. With nothing but a secret it is the set that
+// refuses everyone, until LiveTokens::SetSecret(). FAILED_PRECONDITION with the way out if nothing is configured;
+// INVALID_ARGUMENT if a source is unreadable.
 absl::StatusOr<TokenSet> LoadTokens(const TokenSources& sources);
 
-// The set in force, replaceable while running (SIGHUP). A failed Reload() keeps the last good set.
+// The set in force, replaceable while running: the tokens of the file (or the bare token) and those of a secret. A
+// failed Reload() keeps the last good set.
 //
 // Thread safety: all members may be called from any thread.
 class LiveTokens {
@@ -104,7 +110,12 @@ class LiveTokens {
   LiveTokens(TokenSources sources, TokenSet initial);
   ~LiveTokens();
   absl::StatusOr<Principal> Check(std::string_view token) const;
+  // Reads the tokens file again.
   absl::Status Reload();
+  // From now on these and those of the tokens file are in force; the bare token no longer counts.
+  void SetSecret(TokenSet tokens);
+  // No token is accepted.
+  bool empty() const;
 
  private:
   struct State;

@@ -10,6 +10,7 @@
 #include "base/signals.h"
 #include "base/status.h"
 #include "base/tokens.h"
+#include "cloud/live_secret.h"
 #include "gateway/options.h"
 #include "gateway/router.h"
 #include "gateway/server.h"
@@ -39,8 +40,9 @@ omics::gateway::ServerOptions ServerOptionsFrom(const omics::gateway::Options& o
 }
 
 // Reloads tokens on SIGHUP until a signal to stop comes.
-void WaitForStop(omics::LiveTokens& tokens) {
+void WaitForStop(omics::LiveTokens& tokens, omics::cloud::TokenRefresher* refresher) {
   while (omics::WaitForSignal() == SIGHUP) {
+    if (refresher != nullptr) refresher->PollSoon();
     const absl::Status status = tokens.Reload();
     if (status.ok()) {
       LogInfo("tokens reloaded");
@@ -52,6 +54,9 @@ void WaitForStop(omics::LiveTokens& tokens) {
 
 int Serve(const omics::gateway::Options& options, omics::LiveTokens& tokens) {
   omics::Metrics metrics("omics_vector_gateway");
+  const auto refresher = omics::cloud::StartTokenRefresher(options.token_secret, options.tokens, tokens);
+  if (!refresher.ok()) return Fail(refresher.status(), kExitFailure);
+  if (*refresher) (*refresher)->AddGauges(metrics);
   omics::gateway::VectorClient service(options.service_address);
   omics::gateway::Router router(service, tokens, metrics, {options.cors_allow_origins});
   omics::gateway::Server server(router, ServerOptionsFrom(options));
@@ -70,7 +75,7 @@ int Serve(const omics::gateway::Options& options, omics::LiveTokens& tokens) {
     LogInfo(absl::StrCat("listening metrics=", host, ":", metrics.port()));
   }
   LogInfo("ready");
-  WaitForStop(tokens);
+  WaitForStop(tokens, refresher->get());
   LogInfo("draining");
   if (!server.Stop(std::chrono::seconds(options.drain_seconds))) {
     omics::LogError("some connections did not end; leaving without them");

@@ -8,7 +8,7 @@ namespace {
 // simdjson reads at most 4 GiB; a quarter of that is already beyond reason for one request.
 constexpr std::int64_t kBodyBytesMost = std::int64_t{1} << 30;
 
-void AddTokenOptions(Config& config, TokenSources& tokens) {
+void AddTokenOptions(Config& config, TokenSources& tokens, cloud::TokenSecretOptions& secret) {
   config.Add({"authn-credentials",
               {"CHROMA_SERVER_AUTHN_CREDENTIALS"},
               "The one token that clients must send, at least 16 characters.",
@@ -18,8 +18,12 @@ void AddTokenOptions(Config& config, TokenSources& tokens) {
       {"tokens-file",
        {"OMICS_VECTOR_TOKENS_FILE"},
        "File of tokens, one per line: NAME ROLE sha256:HEX [tenant=NAMES] [database=NAMES] [collections=PATTERNS]. "
-       "Read again on SIGHUP."},
+       "Watched: a change is in force within seconds; SIGHUP reads it at once."},
       tokens.tokens_file);
+  cloud::AddTokenSecretOptions(config, secret);
+  config.Add(
+      {"aws-region", {"OMICS_VECTOR_AWS_REGION", "AWS_REGION", "AWS_DEFAULT_REGION"}, "Region of --tokens-secret."},
+      secret.region);
   config.Add({"insecure-no-auth", {"OMICS_VECTOR_INSECURE_NO_AUTH"}, "Accept every caller without a token."},
              tokens.insecure_no_auth);
 }
@@ -61,7 +65,7 @@ std::vector<std::string> CleanOrigins(const std::vector<std::string>& origins) {
 std::optional<int> ParseOptions(int argc, const char* const* argv, Options& options) {
   Config config("vector-gateway", "Chroma's REST API (v1 and v2) in front of vector-service.");
   AddListenOptions(config, options);
-  AddTokenOptions(config, options.tokens);
+  AddTokenOptions(config, options.tokens, options.token_secret);
   config.Add({"body-bytes-max", {"OMICS_VECTOR_BODY_BYTES_MAX"}, "Largest request body accepted, in bytes."},
              options.body_bytes_max, 1 << 10, kBodyBytesMost);
   config.Add(
@@ -73,6 +77,7 @@ std::optional<int> ParseOptions(int argc, const char* const* argv, Options& opti
   config.Add({"log-format", {"OMICS_VECTOR_LOG_FORMAT"}, "json, text, or auto: text on a terminal, else json."},
              options.log_format);
   const std::optional<int> exit_code = config.Parse(argc, argv);
+  options.tokens.tokens_secret = options.token_secret.secret;
   options.cors_allow_origins = CleanOrigins(options.cors_allow_origins);
   return exit_code;
 }

@@ -13,16 +13,17 @@ import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ROOMS = ("base", "index", "services", "gateway", "tools")
+ROOMS = ("base", "cloud", "index", "services", "gateway", "tools")
 INCLUDE = re.compile(r'^\s*#\s*include\s*(<([^>]+)>|"([^"]+)")')
 
 # Rooms each room may include besides itself.
 ROOMS_BELOW = {
     "base": (),
+    "cloud": ("base",),
     "index": ("base",),
-    "services": ("base", "index"),
-    "gateway": ("base",),
-    "tools": ("base", "index"),
+    "services": ("base", "cloud", "index"),
+    "gateway": ("base", "cloud"),
+    "tools": ("base", "cloud", "index"),
 }
 PROTO = ("*.pb.h", "google/protobuf/*", "grpc/*", "grpc++/*", "grpcpp/*")
 MAY_USE_PROTO = ("services", "gateway", "tools")
@@ -35,8 +36,9 @@ LIBRARIES = {
     "RE2": (("re2/*",), ("index/*.cc",)),
     "libarchive": (("archive.h", "archive_entry.h"), ("index/*.cc",)),
     "Highway": (("hwy/*",), ("index/internal/*.cc", "index/internal/*_inl.h")),
-    "simdjson": (("simdjson.h", "simdjson/*"), ("index/*.cc", "gateway/*")),
-    "OpenSSL": (("openssl/*",), ("base/*", "services/*", "gateway/*")),
+    "simdjson": (("simdjson.h", "simdjson/*"), ("index/*.cc", "gateway/*", "cloud/*.cc", "services/*.cc")),
+    "OpenSSL": (("openssl/*",), ("base/*", "services/*", "gateway/*", "cloud/*.cc")),
+    "libcurl": (("curl/*",), ("cloud/*.cc",)),
     "spdlog": (("spdlog/*", "fmt/*"), ("base/*.cc",)),
     "prometheus-cpp": (("prometheus/*",), ("base/*",)),
     "Boost": (("boost/*",), ("gateway/*", "services/*", "tools/*", "base/*.cc")),
@@ -112,6 +114,12 @@ BAD = [
     ("base/log.cc", '#include "index/record.h"'),
     ("base/log.h", "#include <spdlog/spdlog.h>"),
     ("index/catalog.h", "#include <sqlite3.h>"),
+    ("index/catalog.cc", '#include "cloud/s3.h"'),
+    ("cloud/s3.cc", '#include "index/catalog.h"'),
+    ("cloud/s3.cc", "#include <grpcpp/grpcpp.h>"),
+    ("cloud/s3.cc", "#include <boost/asio.hpp>"),
+    ("cloud/http.h", "#include <curl/curl.h>"),
+    ("services/server.cc", "#include <curl/curl.h>"),
     ("index/internal/segment.h", "#include <faiss/IndexHNSW.h>"),
     ("index/collection.cc", "#include <faiss/IndexHNSW.h>"),
     ("index/record.cc", '#include "omics/vector/v1/records.pb.h"'),
@@ -143,6 +151,8 @@ GOOD = [
     ("gateway/server.cc", "#include <boost/beast/http.hpp>"),
     ("gateway/json_reader.h", "#include <simdjson.h>"),
     ("tools/vectorctl.cc", '#include "index/catalog.h"'),
+    ("cloud/http.cc", "#include <curl/curl.h>"),
+    ("services/server.cc", '#include "cloud/download.h"'),
 ]
 
 

@@ -331,5 +331,16 @@ TEST(MakeTokenTest, Has256BitsAndIsAccepted) {
   EXPECT_EQ(seen.size(), 100u);
 }
 
+TEST(TokenSetTest, AMergedSetAcceptsBothAndTheFirstDecidesTheRole) {
+  const auto first = TokenSet::FromFileText(std::string("a read ") + kTokenA + "\n");
+  const auto second = TokenSet::FromFileText(std::string("b admin ") + kTokenA + "\nc write " + kTokenB + "\n");
+  const TokenSet both = TokenSet::Merge(*first, *second);
+  EXPECT_EQ(both.size(), 2u);
+  EXPECT_EQ(both.Check(kTokenA)->role, Role::kRead);
+  EXPECT_EQ(both.Check(kTokenB)->role, Role::kWrite);
+  ExpectRefused(both, kTokenC, "TOKEN_INVALID");
+  ExpectRefused(TokenSet::Merge(TokenSet(), TokenSet()), kTokenA, "TOKEN_INVALID");
+}
+
 }  // namespace
 }  // namespace omics

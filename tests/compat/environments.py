@@ -36,7 +36,7 @@ ENVIRONMENTS = ("harness", "chromadb-1.5.9", "chromadb-0.5.23", "chromadb-0.4.24
                 "langchain-chroma-1.1.0", "llama-index-chroma-0.6.0",
                 "javascript-3.5.0", "javascript-2.4.6", "javascript-1.10.5", "javascript-1.8.1", "javascript-1.5.11",
                 "chroma-go-0.3.0", "grpcurl", "buf", "node",
-                "server-1.5.9", "server-0.5.23", "server-0.4.24", "schemathesis")
+                "server-1.5.9", "server-0.5.23", "server-0.4.24", "schemathesis", "moto")
 ATTEMPTS = 3  # registries have bad moments
 AT_ONCE = 6  # making one is mostly waiting for the network
 
