@@ -314,7 +314,8 @@ std::string Config::Impl::Help() const {
 std::string Config::Impl::Print() const {
   std::string text;
   for (const Option& option : options) {
-    const std::string value = option.binding.get();
+    const std::string held = option.binding.get();
+    const std::string value = option.names.mask ? option.names.mask(held) : held;
     const bool masked = option.names.secret && !value.empty();
     absl::StrAppend(&text, option.names.name, " = ", masked ? "***" : QuoteConfigValue(value), "  # ", option.source,
                     "\n");

@@ -20,6 +20,8 @@ struct OptionNames {
   std::vector<std::string> environment;  // {"OMICS_VECTOR_GRPC_ADDRESS"}
   std::string help;                      // one sentence; units where there are any
   bool secret = false;                   // shown as "***" by --print-config
+  // What --print-config shows of the value, where only parts of it are secret.
+  std::function<std::string(const std::string&)> mask = nullptr;
 };
 
 class Config {

@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -36,9 +37,11 @@ const prometheus::Histogram::BucketBoundaries kDurationBuckets = {
 // Gauges whose values are functions, called when a scrape comes.
 class ReadGauges : public prometheus::Collectable {
  public:
-  void Add(const std::string& name, const std::string& help, std::function<double()> read) {
+  void Add(const std::string& name, const std::string& help, std::function<double()> read,
+           const std::map<std::string, std::string>& labels) {
     MutexLock lock(mutex_);
-    gauges_.push_back({name, help, std::move(read)});
+    gauges_.push_back({name, help, std::move(read), {}});
+    for (const auto& [label, value] : labels) gauges_.back().labels.push_back({label, value});
   }
 
   std::vector<prometheus::MetricFamily> Collect() const override {
@@ -47,7 +50,14 @@ class ReadGauges : public prometheus::Collectable {
     for (const Gauge& gauge : gauges_) {
       prometheus::ClientMetric metric;
       metric.gauge.value = gauge.read();
-      families.push_back({gauge.name, gauge.help, prometheus::MetricType::Gauge, {metric}});
+      metric.label = gauge.labels;
+      const auto family = std::find_if(families.begin(), families.end(),
+                                       [&gauge](const auto& known) { return known.name == gauge.name; });
+      if (family != families.end()) {
+        family->metric.push_back(metric);
+      } else {
+        families.push_back({gauge.name, gauge.help, prometheus::MetricType::Gauge, {metric}});
+      }
     }
     return families;
   }
@@ -57,6 +67,7 @@ class ReadGauges : public prometheus::Collectable {
     std::string name;
     std::string help;
     std::function<double()> read;
+    std::vector<prometheus::ClientMetric::Label> labels;
   };
   mutable Mutex mutex_;
   std::vector<Gauge> gauges_ ABSL_GUARDED_BY(mutex_);
@@ -228,8 +239,9 @@ void Metrics::Finished(std::string_view method, std::string_view code, std::chro
 
 void Metrics::AddInFlight(int delta) { impl_->in_flight.Increment(delta); }
 
-void Metrics::AddGauge(const std::string& name, const std::string& help, std::function<double()> read) {
-  impl_->gauges->Add(absl::StrCat(impl_->prefix, "_", name), help, std::move(read));
+void Metrics::AddGauge(const std::string& name, const std::string& help, std::function<double()> read,
+                       const std::map<std::string, std::string>& labels) {
+  impl_->gauges->Add(absl::StrCat(impl_->prefix, "_", name), help, std::move(read), labels);
 }
 
 }  // namespace omics

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,8 +33,9 @@ class Metrics {
   void Finished(std::string_view method, std::string_view code, std::chrono::steady_clock::duration duration);
   void AddInFlight(int delta);
 
-  // A gauge <prefix>_<name>, whose value `read` gives at each scrape.
-  void AddGauge(const std::string& name, const std::string& help, std::function<double()> read);
+  // A gauge <prefix>_<name>, whose value `read` gives at each scrape. Those of one name differ in their labels.
+  void AddGauge(const std::string& name, const std::string& help, std::function<double()> read,
+                const std::map<std::string, std::string>& labels = {});
 
  private:
   struct Impl;

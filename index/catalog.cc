@@ -123,6 +123,7 @@ class Catalog::Impl {
                                                   const Visible& visible);
   absl::Status DeleteCollection(const CollectionRef& ref, const Visible& visible);
   absl::StatusOr<std::shared_ptr<Collection>> OpenCollection(const CollectionRef& ref, const Visible& visible) const;
+  std::vector<std::shared_ptr<Collection>> OpenCollections() const;
 
   absl::StatusOr<Alias> SetAlias(const std::string& name, const CollectionRef& ref, const Visible& visible);
   absl::Status DeleteAlias(const std::string& tenant, const std::string& database, const std::string& name,
@@ -658,6 +659,20 @@ absl::StatusOr<std::shared_ptr<Collection>> Catalog::Impl::OpenCollection(const 
   }
 }
 
+std::vector<std::shared_ptr<Collection>> Catalog::Impl::OpenCollections() const {
+  std::vector<EntryPtr> entries;
+  {
+    MutexLock lock(mutex_);
+    for (const auto& [number, entry] : live_) entries.push_back(entry);
+  }
+  std::vector<std::shared_ptr<Collection>> open;
+  for (const EntryPtr& entry : entries) {
+    MutexLock lock(entry->open_mutex);
+    if (entry->collection && !entry->removed) open.push_back(entry->collection);
+  }
+  return open;
+}
+
 absl::StatusOr<Alias> Catalog::Impl::SetAlias(const std::string& name, const CollectionRef& ref,
                                               const Visible& visible) {
   MutexLock change(change_mutex_);
@@ -765,8 +780,8 @@ absl::Status Catalog::DeleteDatabase(const std::string& tenant, const std::strin
   return impl_->DeleteDatabase(tenant, name);
 }
 absl::Status Catalog::Reset() { return impl_->Reset(); }
-absl::StatusOr<CollectionInfo> Catalog::CreateCollection(const CollectionSpec& spec, bool get_or_create,
-                                                         bool* created, const Visible& visible) {
+absl::StatusOr<CollectionInfo> Catalog::CreateCollection(const CollectionSpec& spec, bool get_or_create, bool* created,
+                                                         const Visible& visible) {
   return impl_->CreateCollection(spec, get_or_create, created, visible);
 }
 absl::StatusOr<CollectionInfo> Catalog::GetCollection(const CollectionRef& ref, const Visible& visible) const {
@@ -791,6 +806,8 @@ absl::StatusOr<std::shared_ptr<Collection>> Catalog::OpenCollection(const Collec
                                                                     const Visible& visible) const {
   return impl_->OpenCollection(ref, visible);
 }
+
+std::vector<std::shared_ptr<Collection>> Catalog::OpenCollections() const { return impl_->OpenCollections(); }
 
 absl::StatusOr<Alias> Catalog::SetAlias(const std::string& name, const CollectionRef& ref, const Visible& visible) {
   return impl_->SetAlias(name, ref, visible);

@@ -209,6 +209,9 @@ class Catalog {
   absl::StatusOr<std::shared_ptr<Collection>> OpenCollection(const CollectionRef& ref,
                                                              const Visible& visible = nullptr) const;
 
+  // Those that are open by now.
+  std::vector<std::shared_ptr<Collection>> OpenCollections() const;
+
   absl::StatusOr<std::unique_ptr<StagedCollection>> StageCollection(const CollectionSpec& spec);
 
  private:

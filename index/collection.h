@@ -112,6 +112,8 @@ struct CollectionStats {
   std::int64_t tail_rows = 0;     // searched exactly
   std::int64_t deleted_rows = 0;  // in segments, deleted or replaced since
   int segments = 0;
+  // The lowest recall@10 of a segment's graph, measured by sampling when it was built; 1 where all is searched exactly.
+  double recall = 1;
   std::int64_t disk_bytes = 0;
   bool building = false;
 };

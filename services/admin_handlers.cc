@@ -132,6 +132,32 @@ absl::Status AdminHandlers::MeasureRecall(const pb::MeasureRecallRequest& reques
   return absl::OkStatus();
 }
 
+absl::Status AdminHandlers::SetAlias(const pb::SetAliasRequest& request, const Call& call,
+                                     pb::SetAliasResponse& response) {
+  OMICS_RETURN_IF_ERROR(CheckNamed("alias", request.alias()));
+  OMICS_ASSIGN_OR_RETURN(const index::CollectionRef ref, ToCollectionRef(request.collection()));
+  OMICS_ASSIGN_OR_RETURN(const index::Alias alias, catalog_.SetAlias(call.principal, request.alias(), ref));
+  FillAlias(alias, *response.mutable_alias());
+  return absl::OkStatus();
+}
+
+absl::Status AdminHandlers::DeleteAlias(const pb::DeleteAliasRequest& request, const Call& call) {
+  OMICS_RETURN_IF_ERROR(CheckNamed("alias", request.alias()));
+  return catalog_.DeleteAlias(call.principal, TenantOrDefault(request.tenant()), DatabaseOrDefault(request.database()),
+                              request.alias());
+}
+
+absl::Status AdminHandlers::ListAliases(const pb::ListAliasesRequest& request, const Call& call,
+                                        pb::ListAliasesResponse& response) const {
+  OMICS_ASSIGN_OR_RETURN(const ListRange range, ToListRange(request.page_size(), request.page_token()));
+  OMICS_ASSIGN_OR_RETURN(
+      const std::vector<index::Alias> aliases,
+      catalog_.ListAliases(call.principal, TenantOrDefault(request.tenant()), DatabaseOrDefault(request.database())));
+  response.set_next_page_token(
+      FillPage(aliases, range, [&](const index::Alias& alias) { FillAlias(alias, *response.add_aliases()); }));
+  return absl::OkStatus();
+}
+
 absl::Status AdminHandlers::GetStatus(const Call& call, pb::GetStatusResponse& response) const {
   const auto uptime = std::chrono::steady_clock::now() - facts_.started;
   response.set_version(OMICS_VECTOR_VERSION);
@@ -152,7 +178,16 @@ absl::Status AdminHandlers::GetStatus(const Call& call, pb::GetStatusResponse& r
     FillLive(**collection, *status.mutable_collection());
     FillStats((*collection)->Stats(), status);
   }
+  FillSources(call.principal, response);
   return absl::OkStatus();
+}
+
+void AdminHandlers::FillSources(const Principal& caller, pb::GetStatusResponse& response) const {
+  for (std::size_t i = 0; i < prewarm_.size(); ++i) {
+    PrewarmReport report = prewarm_.Report(i);
+    if (!caller.scope.CoversCollection(index::kDefaultTenant, index::kDefaultDatabase, report.collection)) continue;
+    FillPrewarm(std::move(report), caller.role, *response.add_prewarm());
+  }
 }
 
 void AdminHandlers::ForgetHealth(const std::vector<index::CollectionInfo>& collections) {

@@ -14,6 +14,7 @@
 #include "services/guard.h"
 #include "services/health.h"
 #include "services/import_chroma.h"
+#include "services/prewarm_sources.h"
 #include "services/streams.h"
 
 namespace omics::services {
@@ -31,9 +32,14 @@ struct ServiceFacts {
 // Thread safety: all members may be called from any thread.
 class AdminHandlers {
  public:
-  // `catalog` and `health` are borrowed and must outlive this object.
-  AdminHandlers(index::Catalog& catalog, Health& health, std::filesystem::path spool_dir, ServiceFacts facts)
-      : catalog_(catalog), health_(health), importer_(catalog, health, std::move(spool_dir)), facts_(facts) {}
+  // `catalog`, `health` and `prewarm` are borrowed and must outlive this object.
+  AdminHandlers(index::Catalog& catalog, Health& health, const PrewarmSources& prewarm, std::filesystem::path spool_dir,
+                ServiceFacts facts)
+      : catalog_(catalog),
+        health_(health),
+        prewarm_(prewarm),
+        importer_(catalog, health, std::move(spool_dir)),
+        facts_(facts) {}
 
   absl::Status GetIdentity(const Call& call, pb::GetIdentityResponse& response) const;
 
@@ -58,15 +64,21 @@ class AdminHandlers {
   absl::Status Compact(const pb::CompactRequest& request, const Call& call, pb::CompactResponse& response);
   absl::Status MeasureRecall(const pb::MeasureRecallRequest& request, const Call& call,
                              pb::MeasureRecallResponse& response) const;
+  absl::Status SetAlias(const pb::SetAliasRequest& request, const Call& call, pb::SetAliasResponse& response);
+  absl::Status DeleteAlias(const pb::DeleteAliasRequest& request, const Call& call);
+  absl::Status ListAliases(const pb::ListAliasesRequest& request, const Call& call,
+                           pb::ListAliasesResponse& response) const;
   // Collections without their metadata and client configuration, so that the answer stays small.
   absl::Status GetStatus(const Call& call, pb::GetStatusResponse& response) const;
 
  private:
+  void FillSources(const Principal& caller, pb::GetStatusResponse& response) const;
   // The collections that are about to go lose their health.
   void ForgetHealth(const std::vector<index::CollectionInfo>& collections);
 
   AuthorizedCatalog catalog_;
   Health& health_;
+  const PrewarmSources& prewarm_;
   ChromaImporter importer_;
   const ServiceFacts facts_;
 };

@@ -98,4 +98,21 @@ grpc::Status AdminServiceImpl::GetStatus(grpc::ServerContext* context, const pb:
   return guard_.Run(*context, "GetStatus", [&](const Call& call) { return handlers_.GetStatus(call, *response); });
 }
 
+grpc::Status AdminServiceImpl::SetAlias(grpc::ServerContext* context, const pb::SetAliasRequest* request,
+                                        pb::SetAliasResponse* response) {
+  return guard_.Run(*context, "SetAlias",
+                    [&](const Call& call) { return handlers_.SetAlias(*request, call, *response); });
+}
+
+grpc::Status AdminServiceImpl::DeleteAlias(grpc::ServerContext* context, const pb::DeleteAliasRequest* request,
+                                           pb::DeleteAliasResponse*) {
+  return guard_.Run(*context, "DeleteAlias", [&](const Call& call) { return handlers_.DeleteAlias(*request, call); });
+}
+
+grpc::Status AdminServiceImpl::ListAliases(grpc::ServerContext* context, const pb::ListAliasesRequest* request,
+                                           pb::ListAliasesResponse* response) {
+  return guard_.Run(*context, "ListAliases",
+                    [&](const Call& call) { return handlers_.ListAliases(*request, call, *response); });
+}
+
 }  // namespace omics::services

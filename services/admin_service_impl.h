@@ -45,6 +45,12 @@ class AdminServiceImpl final : public pb::AdminService::Service {
                              pb::MeasureRecallResponse* response) override;
   grpc::Status GetStatus(grpc::ServerContext* context, const pb::GetStatusRequest* request,
                          pb::GetStatusResponse* response) override;
+  grpc::Status SetAlias(grpc::ServerContext* context, const pb::SetAliasRequest* request,
+                        pb::SetAliasResponse* response) override;
+  grpc::Status DeleteAlias(grpc::ServerContext* context, const pb::DeleteAliasRequest* request,
+                           pb::DeleteAliasResponse* response) override;
+  grpc::Status ListAliases(grpc::ServerContext* context, const pb::ListAliasesRequest* request,
+                           pb::ListAliasesResponse* response) override;
 
  private:
   Guard& guard_;

@@ -41,6 +41,9 @@ constexpr Rule kRules[] = {
     {"Compact", Role::kAdmin},
     {"MeasureRecall", Role::kRead},
     {"GetStatus", Role::kRead},
+    {"SetAlias", Role::kAdmin},
+    {"DeleteAlias", Role::kAdmin},
+    {"ListAliases", Role::kRead},
 };
 
 absl::Status Denied(const char* reason, const std::string& message) {
@@ -162,8 +165,13 @@ absl::StatusOr<index::CollectionInfo> AuthorizedCatalog::CreateCollection(const 
     auto found = GetCollection(caller, {.tenant = spec.tenant, .database = spec.database, .name = spec.name, .id = ""});
     return found.ok() ? std::move(found) : writer;
   }
+  if (get_or_create) {
+    // The name may be an alias: what counts is the name of the collection.
+    auto found = GetCollection(caller, {.tenant = spec.tenant, .database = spec.database, .name = spec.name, .id = ""});
+    if (found.ok()) return found;
+  }
   OMICS_RETURN_IF_ERROR(CheckMayCreate(caller, spec.tenant, spec.database, spec.name));
-  return catalog_.CreateCollection(spec, get_or_create, &created);
+  return catalog_.CreateCollection(spec, get_or_create, &created, VisibleTo(caller));
 }
 
 absl::StatusOr<index::CollectionInfo> AuthorizedCatalog::GetCollection(const Principal& caller,
@@ -202,6 +210,24 @@ absl::Status AuthorizedCatalog::DeleteCollection(const Principal& caller, const 
 absl::StatusOr<std::shared_ptr<index::Collection>> AuthorizedCatalog::OpenCollection(
     const Principal& caller, const index::CollectionRef& ref) const {
   return catalog_.OpenCollection(ref, VisibleTo(caller));
+}
+
+absl::StatusOr<index::Alias> AuthorizedCatalog::SetAlias(const Principal& caller, const std::string& name,
+                                                         const index::CollectionRef& ref) {
+  OMICS_RETURN_IF_ERROR(GetCollection(caller, ref).status());
+  OMICS_RETURN_IF_ERROR(RequireCollectionName(caller, name));
+  return catalog_.SetAlias(name, ref, VisibleTo(caller));
+}
+
+absl::Status AuthorizedCatalog::DeleteAlias(const Principal& caller, const std::string& tenant,
+                                            const std::string& database, const std::string& name) {
+  return catalog_.DeleteAlias(tenant, database, name, VisibleTo(caller));
+}
+
+absl::StatusOr<std::vector<index::Alias>> AuthorizedCatalog::ListAliases(const Principal& caller,
+                                                                         const std::string& tenant,
+                                                                         const std::string& database) const {
+  return catalog_.ListAliases(tenant, database, VisibleTo(caller));
 }
 
 absl::Status AuthorizedCatalog::CheckImportTarget(const Principal& caller, const index::ImportTarget& target) const {

@@ -43,7 +43,8 @@ absl::Status AuthorizeRpc(const Principal& principal, std::string_view rpc);
 // The engine's catalog as a caller sees it. Errors beyond those of authorization are index::Catalog's.
 //
 // Every look-up and change is checked against the very collection that is then given out or changed, under the
-// catalog's lock: a rename meanwhile opens nothing. What a caller has opened it may finish.
+// catalog's lock, by its own name even if it was found by an alias: a rename meanwhile opens nothing. What a caller has
+// opened it may finish.
 //
 // Thread safety: all members may be called from any thread.
 class AuthorizedCatalog {
@@ -82,6 +83,16 @@ class AuthorizedCatalog {
   absl::Status DeleteCollection(const Principal& caller, const index::CollectionRef& ref);
   absl::StatusOr<std::shared_ptr<index::Collection>> OpenCollection(const Principal& caller,
                                                                     const index::CollectionRef& ref) const;
+
+  // A new alias must have a name that the caller could give to a collection: NOT_IN_SCOPE otherwise. What an alias
+  // leads to must be in scope, before and after.
+  absl::StatusOr<index::Alias> SetAlias(const Principal& caller, const std::string& name,
+                                        const index::CollectionRef& ref);
+  absl::Status DeleteAlias(const Principal& caller, const std::string& tenant, const std::string& database,
+                           const std::string& name);
+  // Those of collections in scope.
+  absl::StatusOr<std::vector<index::Alias>> ListAliases(const Principal& caller, const std::string& tenant,
+                                                        const std::string& database) const;
 
   // Before the archive is there: the database exists, and the collection may be made, if the target names it.
   absl::Status CheckImportTarget(const Principal& caller, const index::ImportTarget& target) const;

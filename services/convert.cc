@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/text.h"
 #include "services/page_token.h"
 
 namespace omics::services {
@@ -152,6 +153,22 @@ pb::Role FromRole(Role role) {
       return pb::ROLE_ADMIN;
   }
   return pb::ROLE_UNSPECIFIED;
+}
+
+pb::PrewarmState FromPhase(PrewarmPhase phase) {
+  switch (phase) {
+    case PrewarmPhase::kWaiting:
+      return pb::PREWARM_STATE_WAITING;
+    case PrewarmPhase::kDownloading:
+      return pb::PREWARM_STATE_DOWNLOADING;
+    case PrewarmPhase::kImporting:
+      return pb::PREWARM_STATE_IMPORTING;
+    case PrewarmPhase::kCurrent:
+      return pb::PREWARM_STATE_CURRENT;
+    case PrewarmPhase::kFailed:
+      return pb::PREWARM_STATE_FAILED;
+  }
+  return pb::PREWARM_STATE_UNSPECIFIED;
 }
 
 }  // namespace
@@ -440,6 +457,32 @@ void FillStats(const index::CollectionStats& stats, pb::CollectionStatus& out) {
   out.set_deleted_rows(stats.deleted_rows);
   out.set_disk_bytes(stats.disk_bytes);
   out.set_building(stats.building);
+  out.set_recall(stats.recall);
+}
+
+void FillPrewarm(PrewarmReport&& report, Role role, pb::PrewarmStatus& out) {
+  out.set_collection(std::move(report.collection));
+  out.set_state(FromPhase(report.phase));
+  out.set_served(report.served);
+  for (std::string& alias : report.aliases) out.add_aliases(std::move(alias));
+  out.set_bytes_done(report.bytes_done);
+  out.set_bytes_total(report.bytes_total);
+  out.set_rows_done(report.rows_done);
+  out.set_rows_total(report.rows_total);
+  out.set_failures(report.failures);
+  out.set_etag(std::move(report.etag));
+  out.set_sha256(std::move(report.sha256));
+  if (role != Role::kAdmin) return;
+  out.set_url(OneLine(report.url));
+  out.set_error(OneLine(report.error));
+}
+
+void FillAlias(const index::Alias& alias, pb::Alias& out) {
+  out.set_tenant(alias.tenant);
+  out.set_database(alias.database);
+  out.set_name(alias.name);
+  out.set_collection(alias.collection);
+  out.set_collection_id(alias.collection_id);
 }
 
 void FillDatabase(const index::Database& database, pb::Database& out) {

@@ -17,6 +17,7 @@
 #include "index/collection.h"
 #include "omics/vector/v1/admin_service.pb.h"
 #include "omics/vector/v1/vector_service.pb.h"
+#include "services/prewarm_sources.h"
 
 namespace omics::services {
 
@@ -99,6 +100,9 @@ void FillCollection(const index::CollectionInfo& info, pb::Collection& out);
 void FillLive(const index::Collection& collection, pb::Collection& out);
 void FillStats(const index::CollectionStats& stats, pb::CollectionStatus& out);
 void FillDatabase(const index::Database& database, pb::Database& out);
+void FillAlias(const index::Alias& alias, pb::Alias& out);
+// Url and error are left out unless `role` is admin: they tell of the machine and its network.
+void FillPrewarm(PrewarmReport&& report, Role role, pb::PrewarmStatus& out);
 void FillIdentity(const Principal& principal, pb::GetIdentityResponse& out);
 
 void FillRecord(index::Record&& record, pb::Record& out);

@@ -189,6 +189,7 @@ absl::Status ChromaImporter::CheckNameIsFree(const index::ImportTarget& target, 
       .tenant = target.tenant, .database = target.database, .name = target.collection, .id = ""};
   const auto found = catalog_.GetCollection(call.principal, ref);
   if (!found.ok()) return absl::IsNotFound(found.status()) ? absl::OkStatus() : found.status();
+  if (found->name != target.collection) return index::NameTaken(target.collection, *found);
   return WithReason(absl::AlreadyExistsError(absl::StrCat("collection '", target.collection,
                                                           "' exists: choose another name, or set `replace`")),
                     "COLLECTION_EXISTS");

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
 #include <optional>
 #include <string>
 #include <thread>
@@ -79,6 +80,9 @@ int Main(int argc, const char* const* argv) {
     return Fail(status, kBadConfiguration);
   }
   umask(0027);  // nobody but the owner and the group reads the data
+  // SQLite's temporary files go where the data is: the only place that can be written to in a container whose root
+  // cannot.
+  setenv("SQLITE_TMPDIR", options.data_dir.c_str(), /*overwrite=*/0);
   BlockSignals();
   return Serve(argc, argv, options);
 }

@@ -7,12 +7,15 @@
 #include "absl/strings/str_replace.h"
 #include "base/address.h"
 #include "base/status.h"
+#include "services/prewarm_list.h"
 
 namespace omics::services {
 namespace {
 
 constexpr std::int64_t kThreadsMax = 1024;
 constexpr std::int64_t kDrainSecondsMax = 3600;
+constexpr std::int64_t kDownloadBytesMax = std::int64_t{1} << 40;
+constexpr std::int64_t kPollSecondsMax = 30 * 24 * 3600;
 
 // "grpc-address" → OMICS_VECTOR_GRPC_ADDRESS, then `others`.
 OptionNames Names(std::string name, std::string help, std::vector<std::string> others = {}) {
@@ -56,10 +59,45 @@ void AddAccess(Config& config, Options& options) {
       Names(
           "tokens-file",
           "File with one token per line: NAME ROLE sha256:HEX [tenant=NAMES] [database=NAMES] [collections=PATTERNS]. "
-          "SIGHUP reads it again."),
+          "Watched: a change is in force within seconds; SIGHUP reads it at once."),
       options.tokens_file);
+  cloud::AddTokenSecretOptions(config, options.token_secret);
   config.Add(Names("insecure-no-auth", "Accept every caller as admin."), options.insecure_no_auth);
   config.Add(Names("allow-reset", "Allow the RPC that removes everything."), options.allow_reset);
+}
+
+OptionNames PrewarmNames() {
+  OptionNames names = Names("prewarm",
+                            "Collections that the service loads by itself, as JSON or a file that holds it: "
+                            "[{\"collection\": NAME, \"url\": \"s3://…\", \"sha256\": HEX, \"aliases\": [NAME]}]; the "
+                            "last two may be left out. Ready when each is served.");
+  names.mask = MaskPrewarmList;
+  return names;
+}
+
+void AddPrewarm(Config& config, Options& options) {
+  config.Group("Prewarm");
+  config.Add(Names("prewarm-collections", "Collections that must be loaded before the service is ready, by comma."),
+             options.prewarm_collections);
+  config.Add(PrewarmNames(), options.prewarm);
+  config.Add(Names("prewarm-bytes-max", "Bytes that one downloaded file may have."), options.prewarm_bytes_max, 1,
+             kDownloadBytesMax);
+  config.Add(Names("prewarm-hosts",
+                   "Hosts (host or host:port) that may be downloaded from, also after redirects, by comma; none is "
+                   "those that the list names."),
+             options.prewarm_hosts);
+  config.Add(Names("prewarm-poll-seconds", "Seconds after which a source is asked again; 0 asks at start only."),
+             options.prewarm_poll_seconds, 0, kPollSecondsMax);
+  config.Add(Names("s3-endpoint", "URL of an S3 that is not AWS's.", {"AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"}),
+             options.s3_endpoint);
+  config.Add(Names("aws-region", "Region of buckets and secrets.", {"AWS_REGION", "AWS_DEFAULT_REGION"}),
+             options.aws_region);
+  config.Add(Names("s3-unsigned", "Ask S3 without credentials: for public buckets."), options.s3_unsigned);
+}
+
+absl::Status CheckPrewarm(const Options& options) {
+  const auto entries = LoadPrewarmList(options.prewarm);
+  return entries.ok() ? absl::OkStatus() : Annotate(entries.status(), "--prewarm");
 }
 
 absl::Status CheckGrpcAddress(const Options& options) {
@@ -85,14 +123,13 @@ absl::Status CheckSocketPath(const std::string& path) {
 
 void AddOptions(Config& config, Options& options) {
   config.Add(Names("data-dir", "Directory that holds all data.", {"PERSIST_DIRECTORY"}), options.data_dir);
-  config.Add(Names("prewarm-collections", "Collections that must be loaded before the service is ready, by comma."),
-             options.prewarm_collections);
   config.Add(Names("threads", "Threads that build graphs; 0 takes what the cgroup gives."), options.threads, 0,
              kThreadsMax);
   config.Add(Names("drain-seconds", "Seconds that running calls get after SIGTERM."), options.drain_seconds, 0,
              kDrainSecondsMax);
   AddListeners(config, options);
   AddAccess(config, options);
+  AddPrewarm(config, options);
   config.Group("Log");
   config.Add(Names("log-level", "trace, debug, info, warn or error. SIGHUP reads it again."), options.log_level);
   config.Add(Names("log-format", "auto, json or text."), options.log_format);
@@ -108,6 +145,7 @@ absl::Status CheckOptions(const Options& options) {
   }
   if (options.data_dir.empty()) return absl::InvalidArgumentError("--data-dir is empty: name a directory");
   OMICS_RETURN_IF_ERROR(CheckSocketPath(options.grpc_unix_socket));
+  OMICS_RETURN_IF_ERROR(CheckPrewarm(options));
   return CheckGrpcAddress(options);
 }
 

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "base/config.h"
+#include "cloud/token_options.h"
 
 namespace omics::services {
 
@@ -18,12 +19,20 @@ struct Options {
   std::string metrics_address = "127.0.0.1:9090";  // "" for none
   std::string authn_credentials;
   std::string tokens_file;
+  cloud::TokenSecretOptions token_secret;  // its region is aws_region
   bool insecure_no_auth = false;
   std::string tls_certificate;  // a PEM file; with tls_key, TLS on the TCP listener
   std::string tls_key;
   bool reflection = true;
   bool allow_reset = false;
   std::vector<std::string> prewarm_collections;
+  std::string prewarm;  // the list of prewarm_list.h, or a file that holds it
+  std::int64_t prewarm_bytes_max = std::int64_t{8} << 30;
+  std::vector<std::string> prewarm_hosts;  // empty: those of the list
+  std::int64_t prewarm_poll_seconds = 0;   // 0: only at start
+  std::string s3_endpoint;                 // "" is AWS
+  std::string aws_region = "us-east-1";
+  bool s3_unsigned = false;
   std::int64_t threads = 0;  // 0: what the cgroup gives
   std::int64_t drain_seconds = 15;
   std::string log_level = "info";

@@ -17,17 +17,19 @@ absl::Status Open(const index::Catalog& catalog, const index::CollectionInfo& in
 
 }  // namespace
 
-Prewarm::Prewarm(const index::Catalog& catalog, Health& health)
-    : catalog_(catalog), health_(health), thread_([this] { Run(); }) {}
+Prewarm::Prewarm(const index::Catalog& catalog, Health& health, PrewarmSources& sources)
+    : catalog_(catalog), health_(health), sources_(sources), thread_([this] { Run(); }) {}
 
 Prewarm::~Prewarm() {
   stop_ = true;
+  sources_.Stop();
   thread_.join();
 }
 
 void Prewarm::Run() {
   try {
-    if (!OpenListed() || stop_) return;
+    sources_.Start();
+    if (!OpenListed() || !sources_.WaitUntilServed() || stop_) return;
     health_.SetReady();
     LogInfo("ready");
     OpenOthers();
@@ -40,6 +42,7 @@ bool Prewarm::OpenListed() {
   bool all_readable = true;
   for (const std::string& name : health_.collections()) {
     if (stop_) return false;
+    if (sources_.Lists(name)) continue;
     index::CollectionRef ref;
     ref.name = name;
     const auto info = catalog_.GetCollection(ref);

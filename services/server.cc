@@ -22,6 +22,9 @@
 #include "base/resources.h"
 #include "base/status.h"
 #include "base/tokens.h"
+#include "cloud/download.h"
+#include "cloud/live_secret.h"
+#include "cloud/url.h"
 #include "index/catalog.h"
 #include "services/admin_service_impl.h"
 #include "services/guard.h"
@@ -29,6 +32,8 @@
 #include "services/import_chroma.h"
 #include "services/listen.h"
 #include "services/prewarm.h"
+#include "services/prewarm_list.h"
+#include "services/prewarm_sources.h"
 #include "services/query_calls.h"
 #include "services/vector_service_impl.h"
 
@@ -122,30 +127,62 @@ absl::StatusOr<std::unique_ptr<index::Catalog>> OpenCatalog(const Options& optio
   return index::Catalog::Open(catalog_options);
 }
 
+std::filesystem::path SpoolDir(const Options& options) { return std::filesystem::path(options.data_dir) / "tmp"; }
+
+absl::StatusOr<PrewarmSettings> Sources(const Options& options) {
+  PrewarmSettings settings;
+  OMICS_ASSIGN_OR_RETURN(settings.entries, LoadPrewarmList(options.prewarm));
+  settings.directory = SpoolDir(options) / "prewarm";
+  settings.poll = std::chrono::seconds(options.prewarm_poll_seconds);
+  return settings;
+}
+
+cloud::DownloadOptions Downloads(const Options& options, const std::vector<PrewarmEntry>& entries) {
+  cloud::DownloadOptions downloads;
+  downloads.bytes_max = options.prewarm_bytes_max;
+  downloads.hosts = options.prewarm_hosts;
+  downloads.s3_endpoint = options.s3_endpoint;
+  if (!options.aws_region.empty()) downloads.region = options.aws_region;
+  downloads.unsigned_s3 = options.s3_unsigned;
+  if (!downloads.hosts.empty()) return downloads;
+  for (const PrewarmEntry& entry : entries) {
+    if (const auto url = cloud::ParseUrl(entry.url); url.ok()) downloads.hosts.push_back(url->authority());
+  }
+  return downloads;
+}
+
+std::vector<std::string> HealthNames(const Options& options, const PrewarmSettings& sources) {
+  std::vector<std::string> names = options.prewarm_collections;
+  for (const PrewarmEntry& entry : sources.entries) {
+    if (std::find(names.begin(), names.end(), entry.collection) == names.end()) names.push_back(entry.collection);
+  }
+  return names;
+}
+
 }  // namespace
 
 // In order of construction: what stands below uses what stands above.
 struct Server::Parts {
-  Parts(const Options& from, Security given, const Resources& resources, std::unique_ptr<index::Catalog> opened)
+  Parts(const Options& from, Security given, const Resources& resources, std::unique_ptr<index::Catalog> opened,
+        PrewarmSettings sources, std::unique_ptr<cloud::Downloader> downloader)
       : options(from),
         security(std::move(given)),
-        health(options.prewarm_collections),
+        health(HealthNames(options, sources)),
         metrics("omics_vector_service"),
         tokens(security.sources, security.tokens),
         catalog(std::move(opened)),
+        prewarm_sources(std::move(sources), std::move(downloader), *catalog, health),
         guard(tokens, metrics),
         vector_handlers(*catalog, health),
         admin_handlers(
-            *catalog, health, SpoolDir(options),
+            *catalog, health, prewarm_sources, SpoolDir(options),
             {.threads = resources.threads, .memory_bytes = resources.memory_bytes, .allow_reset = options.allow_reset}),
         vector_service(guard, vector_handlers),
         admin_service(guard, admin_handlers) {}
 
-  static std::filesystem::path SpoolDir(const Options& options) {
-    return std::filesystem::path(options.data_dir) / "tmp";
-  }
-
+  absl::Status RefreshTokens();
   absl::Status ServeMetrics();
+  void AddPrewarmMetrics();
   absl::Status ServeGrpc(const Resources& resources);
   absl::Status AddTcp(grpc::ServerBuilder& builder);
   absl::Status AddUnixSocket(grpc::ServerBuilder& builder);
@@ -156,7 +193,9 @@ struct Server::Parts {
   Health health;
   Metrics metrics;
   LiveTokens tokens;
+  std::unique_ptr<cloud::TokenRefresher> token_refresher;  // null where there is nothing to watch
   std::unique_ptr<index::Catalog> catalog;
+  PrewarmSources prewarm_sources;
   Guard guard;
   VectorHandlers vector_handlers;
   AdminHandlers admin_handlers;
@@ -168,11 +207,45 @@ struct Server::Parts {
   std::unique_ptr<Prewarm> prewarm;
 };
 
+double LowestRecall(const index::Catalog& catalog) {
+  double lowest = 1;
+  for (const auto& collection : catalog.OpenCollections()) lowest = std::min(lowest, collection->Stats().recall);
+  return lowest;
+}
+
+absl::Status Server::Parts::RefreshTokens() {
+  cloud::TokenSecretOptions secret = options.token_secret;
+  secret.region = options.aws_region;
+  OMICS_ASSIGN_OR_RETURN(token_refresher, cloud::StartTokenRefresher(secret, security.sources, tokens));
+  if (token_refresher) token_refresher->AddGauges(metrics);
+  return absl::OkStatus();
+}
+
 absl::Status Server::Parts::ServeMetrics() {
   metrics.AddGauge("resident_bytes", "Resident memory of the process.",
                    [] { return static_cast<double>(ResidentBytes()); });
   metrics.AddGauge("ready", "1 when the service as a whole is SERVING.", [this] { return health.ready() ? 1.0 : 0.0; });
+  metrics.AddGauge("lowest_recall", "Lowest recall@10 of an open collection, as sampled when its graphs were built.",
+                   [this] { return LowestRecall(*catalog); });
+  AddPrewarmMetrics();
   return metrics.Serve(options.metrics_address);
+}
+
+void Server::Parts::AddPrewarmMetrics() {
+  const auto add = [this](const char* name, const char* help, double (*read)(const PrewarmReport&)) {
+    for (std::size_t i = 0; i < prewarm_sources.size(); ++i) {
+      metrics.AddGauge(name, help, [this, i, read] { return read(prewarm_sources.Report(i)); },
+                       {{"collection", prewarm_sources.Report(i).collection}});
+    }
+  };
+  add("prewarm_served", "1 when a version of the collection answers queries.",
+      [](const PrewarmReport& report) { return report.served ? 1.0 : 0.0; });
+  add("prewarm_current", "1 when the collection is what its source held when it was last asked.",
+      [](const PrewarmReport& report) { return report.phase == PrewarmPhase::kCurrent ? 1.0 : 0.0; });
+  add("prewarm_failures", "Tries to load the collection since the last that succeeded.",
+      [](const PrewarmReport& report) { return static_cast<double>(report.failures); });
+  add("prewarm_downloaded_bytes", "Bytes of the collection's last download.",
+      [](const PrewarmReport& report) { return static_cast<double>(report.bytes_done); });
 }
 
 absl::Status Server::Parts::AddTcp(grpc::ServerBuilder& builder) {
@@ -234,13 +307,17 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options, Se
                        " memory_bytes=", resources.memory_bytes, " (", resources.source, ")"));
   if (security.tokens.allows_all()) LogWarning("--insecure-no-auth: every caller is admin");
   OMICS_ASSIGN_OR_RETURN(std::unique_ptr<index::Catalog> catalog, OpenCatalog(options, threads));
-  SweepImports(Parts::SpoolDir(options));
+  SweepImports(SpoolDir(options));
   Resources given = resources;
   given.threads = threads;
-  auto parts = std::make_unique<Parts>(options, std::move(security), given, std::move(catalog));
+  OMICS_ASSIGN_OR_RETURN(PrewarmSettings sources, Sources(options));
+  OMICS_ASSIGN_OR_RETURN(auto downloader, cloud::Downloader::Make(Downloads(options, sources.entries)));
+  auto parts = std::make_unique<Parts>(options, std::move(security), given, std::move(catalog), std::move(sources),
+                                       std::move(downloader));
+  OMICS_RETURN_IF_ERROR(parts->RefreshTokens());
   OMICS_RETURN_IF_ERROR(parts->ServeMetrics());
   OMICS_RETURN_IF_ERROR(parts->ServeGrpc(given));
-  parts->prewarm = std::make_unique<Prewarm>(*parts->catalog, parts->health);
+  parts->prewarm = std::make_unique<Prewarm>(*parts->catalog, parts->health, parts->prewarm_sources);
   return std::unique_ptr<Server>(new Server(std::move(parts)));
 }
 
@@ -257,6 +334,7 @@ int Server::grpc_port() const { return parts_->grpc_port; }
 int Server::metrics_port() const { return parts_->metrics.port(); }
 
 void Server::ReloadTokens() {
+  if (parts_->token_refresher) parts_->token_refresher->PollSoon();
   const absl::Status status = parts_->tokens.Reload();
   if (status.ok()) {
     LogInfo("tokens read again");
@@ -268,6 +346,7 @@ void Server::ReloadTokens() {
 void Server::Stop() {
   LogInfo(absl::StrCat("stopping: running calls get up to ", parts_->options.drain_seconds, " s"));
   parts_->health.Stop();
+  parts_->prewarm_sources.Stop();
   const int left =
       parts_->guard.Drain(std::chrono::steady_clock::now() + std::chrono::seconds(parts_->options.drain_seconds));
   if (left > 0) LogWarning(absl::StrCat("cancelling ", left, " calls that did not end in time"));

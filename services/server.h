@@ -25,7 +25,7 @@ class Server {
   int grpc_port() const;
   int metrics_port() const;
 
-  // Reads the tokens again; a bad file keeps the present ones and is logged.
+  // Reads the tokens again, those of a secret a moment later; a bad file keeps the present ones and is logged.
   void ReloadTokens();
 
   // Health says NOT_SERVING and new calls are refused, running ones get --drain-seconds, and what is left is cancelled.

@@ -4,6 +4,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
 #include "base/text.h"
 #include "omics/vector/v1/admin_service.grpc.pb.h"
@@ -40,23 +41,50 @@ std::string MetricWord(pb::Metric metric) {
   return absl::AsciiStrToLower(absl::StripPrefix(pb::Metric_Name(metric), "METRIC_"));
 }
 
+std::string StateWord(pb::PrewarmState state) {
+  return absl::AsciiStrToLower(absl::StripPrefix(pb::PrewarmState_Name(state), "PREWARM_STATE_"));
+}
+
+// "12 of 40 rows": how far the download or the import is.
+std::string ProgressOf(const pb::PrewarmStatus& one) {
+  const auto of = [](const std::string& done, const std::string& total) { return absl::StrCat(done, " of ", total); };
+  if (one.state() == pb::PREWARM_STATE_DOWNLOADING) return of(Bytes(one.bytes_done()), Bytes(one.bytes_total()));
+  if (one.state() != pb::PREWARM_STATE_IMPORTING) return "-";
+  return of(WithCommas(one.rows_done()), absl::StrCat(WithCommas(one.rows_total()), " rows"));
+}
+
+// What the service loads by itself, if anything, and below it why something could not be loaded.
+void PrintPrewarm(const pb::GetStatusResponse& status) {
+  if (status.prewarm().empty()) return;
+  std::vector<std::vector<std::string>> rows = {{"PREWARM", "STATE", "SERVED", "PROGRESS", "FAILURES", "SOURCE"}};
+  std::string errors;
+  for (const pb::PrewarmStatus& one : status.prewarm()) {
+    rows.push_back({OneLine(one.collection()), StateWord(one.state()), one.served() ? "yes" : "no", ProgressOf(one),
+                    std::to_string(one.failures()), OneLine(one.url())});
+    if (!one.error().empty()) absl::StrAppend(&errors, OneLine(one.collection()), ": ", OneLine(one.error()), "\n");
+  }
+  std::printf("\n%s%s", Table(rows).c_str(), errors.c_str());
+}
+
 void PrintTable(const pb::GetStatusResponse& status) {
   std::printf("vector-service %s, up %s, %d threads, %s resident of %s\n", OneLine(status.version()).c_str(),
               Duration(std::chrono::seconds(status.uptime_seconds())).c_str(), status.threads(),
               Bytes(status.resident_bytes()).c_str(), Bytes(status.memory_budget_bytes()).c_str());
   if (status.collections().empty()) {
     std::puts("no collections; `vectorctl import STORE` makes some from a Chroma store");
+    PrintPrewarm(status);
     return;
   }
-  std::vector<std::vector<std::string>> rows = {
-      {"COLLECTION", "RECORDS", "DIMENSION", "METRIC", "GRAPH", "TAIL", "DELETED", "SEGMENTS", "DISK", "BUILDING"}};
+  std::vector<std::vector<std::string>> rows = {{"COLLECTION", "RECORDS", "DIMENSION", "METRIC", "GRAPH", "TAIL",
+                                                 "DELETED", "SEGMENTS", "RECALL", "DISK", "BUILDING"}};
   for (const pb::CollectionStatus& one : status.collections()) {
     rows.push_back({FullName(one.collection()), WithCommas(one.records()), std::to_string(one.collection().dimension()),
                     MetricWord(one.collection().metric()), WithCommas(one.graph_rows()), WithCommas(one.tail_rows()),
-                    WithCommas(one.deleted_rows()), std::to_string(one.segments()), Bytes(one.disk_bytes()),
-                    one.building() ? "yes" : "no"});
+                    WithCommas(one.deleted_rows()), std::to_string(one.segments()),
+                    absl::StrFormat("%.3f", one.recall()), Bytes(one.disk_bytes()), one.building() ? "yes" : "no"});
   }
   std::fputs(Table(rows).c_str(), stdout);
+  PrintPrewarm(status);
 }
 
 int PrintJson(const pb::GetStatusResponse& status) {

@@ -36,7 +36,8 @@ class Calibration {
     const std::int64_t samples = std::min(kSamples, rows_);
     for (std::int64_t i = 0; i < samples; ++i) AddQuery(i * rows_ / samples, kSharesOfOther[i % kSharesOfOther.size()]);
     if (!FindTruths()) return absl::CancelledError("the calibration of the graph was stopped");
-    return CalibratedEf{Find(CalibratedEf::kFewHits), Find(CalibratedEf::kManyHits)};
+    const Width few = Find(CalibratedEf::kFewHits);
+    return CalibratedEf{few.ef, Find(CalibratedEf::kManyHits).ef, static_cast<float>(few.recall)};
   }
 
  private:
@@ -77,11 +78,19 @@ class Calibration {
     std::push_heap(heap.begin(), heap.end());
   }
 
-  int Find(int k) {
+  struct Width {
+    int ef = 0;
+    double recall = 0;
+  };
+
+  Width Find(int k) {
+    Width width;
     for (const int ef : kSteps) {
-      if (ef >= k && Recall(k, ef) >= kRecallTarget + kMargin) return ef;
+      if (ef < k) continue;
+      width = {ef, Recall(k, ef)};
+      if (width.recall >= kRecallTarget + kMargin) break;
     }
-    return kSteps.back();
+    return width;
   }
 
   // A row as near as the k-th counts, whichever of equals it is.

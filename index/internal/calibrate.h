@@ -22,6 +22,8 @@ struct CalibratedEf {
 
   int few = 0;
   int many = 0;
+  // For few hits, as found when it was calibrated; 0: not known.
+  float recall = 0;
 
   // For k hits, on the line through the two; at least k.
   int For(int k) const;

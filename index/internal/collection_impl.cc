@@ -208,6 +208,8 @@ CollectionStats CollectionImpl::Stats() const {
     if (!part.segment) continue;
     stats.deleted_rows += part.deleted->count();
     ++stats.segments;
+    const double recall = part.segment->calibrated_ef().recall;
+    if (part.segment->walkable() && recall > 0) stats.recall = std::min(stats.recall, recall);
   }
   stats.records = stats.graph_rows + stats.tail_rows;
   stats.building = building_;

@@ -123,7 +123,7 @@ class SegmentReader {
     segment.payload_offsets_ = Section<std::uint64_t>(segment, kPayloadOffsets);
     segment.payloads_ = Section<char>(segment, kPayloads);
     segment.walkable_ = header_.crowded_rows * kCrowdedShare <= header_.rows;
-    segment.calibrated_ef_ = {static_cast<int>(header_.ef_few), static_cast<int>(header_.ef_many)};
+    segment.calibrated_ef_ = {static_cast<int>(header_.ef_few), static_cast<int>(header_.ef_many), header_.recall};
     CodeSpace& space = segment.codes_.space;
     space.metric = segment.metric_;
     space.dimension = header_.dimension;

@@ -53,7 +53,7 @@ struct SegmentHeader {
   std::uint32_t code_dimension = 0;
   std::uint32_t ef_few = 0;   // CalibratedEf
   std::uint32_t ef_many = 0;  // CalibratedEf
-  std::uint32_t unused = 0;   // so that no byte of the header is left open
+  float recall = 0;           // CalibratedEf; 0 where it was written before this was measured
   std::array<SectionRange, kSectionCount> sections;
   std::uint64_t checksums_hash = 0;  // XXH3-64 of the kChecksums section
   std::uint64_t header_hash = 0;     // XXH3-64 of all before it

@@ -132,6 +132,7 @@ class SegmentWriter {
     OMICS_ASSIGN_OR_RETURN(const CalibratedEf ef, Calibrate(input, spec_.cancelled));
     header_.ef_few = static_cast<std::uint32_t>(ef.few);
     header_.ef_many = static_cast<std::uint32_t>(ef.many);
+    header_.recall = ef.recall;
     return absl::OkStatus();
   }
 

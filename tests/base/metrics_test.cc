@@ -36,6 +36,17 @@ std::string Fetch(int port, const std::string& path) {
   return answer;
 }
 
+TEST(MetricsTest, GaugesOfOneNameDifferInTheirLabels) {
+  Metrics metrics("test");
+  metrics.AddGauge("served", "Of whom.", [] { return 1.0; }, {{"collection", "a"}});
+  metrics.AddGauge("other", "Between them.", [] { return 7.0; });
+  metrics.AddGauge("served", "Of whom.", [] { return 0.0; }, {{"collection", "b"}});
+  ASSERT_TRUE(metrics.Serve("127.0.0.1:0").ok());
+  const std::string answer = Fetch(metrics.port(), "/metrics");
+  EXPECT_THAT(answer, HasSubstr("test_served{collection=\"a\"} 1\ntest_served{collection=\"b\"} 0"));
+  EXPECT_EQ(answer.find("# TYPE test_served"), answer.rfind("# TYPE test_served"));
+}
+
 TEST(MetricsTest, ScrapeShowsRequestsDurationsAndGauges) {
   Metrics metrics("test");
   double size = 1;

@@ -34,6 +34,7 @@ TEST(ChromaErrorsTest, EveryRowOfTheTable) {
       {Code::kNotFound, "TENANT_NOT_FOUND", 404, "NotFoundError", 404, "NotFoundError"},
       {Code::kNotFound, "DATABASE_NOT_FOUND", 404, "NotFoundError", 404, "NotFoundError"},
       {Code::kAlreadyExists, "COLLECTION_EXISTS", 409, "UniqueConstraintError", 409, "ChromaError"},
+      {Code::kAlreadyExists, "ALIAS_EXISTS", 409, "UniqueConstraintError", 409, "ChromaError"},
       {Code::kAlreadyExists, "TENANT_EXISTS", 409, "UniqueConstraintError", 409, "ChromaError"},
       {Code::kAlreadyExists, "DATABASE_EXISTS", 409, "UniqueConstraintError", 409, "ChromaError"},
       {Code::kInvalidArgument, "DIMENSION_MISMATCH", 400, "InvalidDimension", 400, "InvalidArgumentError"},

@@ -308,6 +308,7 @@ TEST_F(CollectionTest, CompactPutsAllRowsIntoOneGraphWithoutDeletedOnes) {
   EXPECT_EQ(stats.tail_rows, 0);
   EXPECT_EQ(stats.deleted_rows, 0);
   EXPECT_EQ(stats.segments, 1);
+  EXPECT_GT(stats.recall, 0.98);
   EXPECT_GT(stats.disk_bytes, 0);
   auto recall = collection_->MeasureRecall(10, 0, 50, kNoDeadline);
   ASSERT_OK(recall);

@@ -104,5 +104,70 @@ TEST(CrashTest, KilledAtAnyMomentEveryAcknowledgedBatchIsThereAndNoneIsTorn) {
   }
 }
 
+// Replaces one collection by the next again and again, with aliases and source, until it is killed.
+[[noreturn]] void ReplaceUntilKilled(const std::filesystem::path& dir, int first, int report) {
+  auto catalog = Catalog::Open(Options(dir));
+  if (!catalog.ok()) std::_Exit(1);
+  for (int version = first;; ++version) {
+    CollectionSpec spec;
+    spec.name = "things";
+    spec.client_configuration = std::to_string(version);
+    auto staged = (*catalog)->StageCollection(spec);
+    if (!staged.ok()) std::_Exit(1);
+    const RecordChange record{.id = "v", .embedding = {float(version)}};
+    if (!(*staged)->collection().Write(WriteMode::kInsert, {record}, kNoDeadline).ok()) std::_Exit(1);
+    const PublishOptions options{true, {"latest", "newest"}, {"file:///x", std::to_string(version), ""}};
+    if (!(*staged)->Publish(options).ok()) std::_Exit(1);
+    if (::write(report, &version, sizeof(version)) != sizeof(version)) std::_Exit(1);
+  }
+}
+
+TEST(CrashTest, KilledInTheMiddleOfASwapNameAliasesIdAndSourceAgree) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  std::mt19937 rng(seed);
+  const TempDir dir;
+  int next = 0;
+  for (int round = 0; round < 15; ++round) {
+    int pipe_ends[2];
+    ASSERT_EQ(::pipe(pipe_ends), 0);
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      ::close(pipe_ends[0]);
+      ReplaceUntilKilled(dir.path(), next, pipe_ends[1]);
+    }
+    ::close(pipe_ends[1]);
+    int acknowledged = next - 1, version = 0;
+    for (unsigned wanted = 1 + rng() % 3; wanted > 0; --wanted) {
+      ASSERT_EQ(::read(pipe_ends[0], &version, sizeof(version)), static_cast<ssize_t>(sizeof(version)))
+          << "the publisher failed";
+      acknowledged = version;
+    }
+    ::usleep(rng() % 20000);
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    while (::read(pipe_ends[0], &version, sizeof(version)) == sizeof(version)) acknowledged = version;
+    ::close(pipe_ends[0]);
+
+    auto catalog = Catalog::Open(Options(dir.path()));
+    ASSERT_OK(catalog);
+    const auto info = (*catalog)->GetCollection({.name = "things"});
+    ASSERT_OK(info);
+    const int found = std::stoi(info->client_configuration);
+    EXPECT_GE(found, acknowledged);
+    EXPECT_LE(found, acknowledged + 1);  // committed without having been reported
+    for (const char* alias : {"latest", "newest"}) EXPECT_EQ((*catalog)->GetCollection({.name = alias})->id, info->id);
+    EXPECT_EQ((*catalog)->GetSource({.name = "latest"})->etag, info->client_configuration);
+    EXPECT_EQ((*catalog)->ListAllCollections()->size(), 1U);
+    const auto collection = (*catalog)->OpenCollection({.name = "latest"});
+    ASSERT_OK(collection);
+    EXPECT_EQ((*collection)->Count(), 1);
+    const auto directories = std::filesystem::directory_iterator(dir.path() / "collections");
+    EXPECT_EQ(std::distance(begin(directories), end(directories)), 1);
+    next = found + 1;
+  }
+}
+
 }  // namespace
 }  // namespace omics::index

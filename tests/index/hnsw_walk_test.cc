@@ -170,6 +170,8 @@ TEST_P(HnswWalkTest, CalibrationReachesTheTargetForQueriesNeverSeen) {
   ASSERT_OK(ef);
   const Outcome outcome = Measure(index, queries_, {ef->For(kHits), {}});
   EXPECT_GE(outcome.recall, kRecallTarget - 0.01) << ef->few;
+  EXPECT_GE(ef->recall, kRecallTarget);
+  EXPECT_LE(ef->recall, 1);
   EXPECT_GE(ef->many, 100);
   EXPECT_GE(ef->For(1000), 1000);
 }

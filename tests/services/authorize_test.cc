@@ -43,6 +43,8 @@ const Home kHomes[] = {kTarget,
                        {"lab", "tissues", "blood_1"},
                        {"clinic", "cells", "blood_1"}};
 constexpr char kNewDatabase[] = "fluids";
+// Leads to the target.
+constexpr char kAlias[] = "blood_latest";
 
 // "" does not bind.
 struct Binding {
@@ -101,6 +103,7 @@ enum class About {
   kCaller,         // nothing but the caller
   kCollection,     // the target, which must exist
   kNewCollection,  // kNew
+  kAlias,          // kAlias of the target
   kTenant,
   kDatabase,
   kNewDatabase,
@@ -152,7 +155,10 @@ const std::map<std::string, Probe>& Probes() {
       {"SaveBundle", {About::kCaller, Role::kAdmin, "", StatusCode::UNIMPLEMENTED}},
       {"Compact", {About::kCollection, Role::kAdmin, ""}},
       {"MeasureRecall", {About::kCollection, Role::kRead, "samples: 2 k: 1"}},
-      {"GetStatus", {About::kList, Role::kRead, ""}}};
+      {"GetStatus", {About::kList, Role::kRead, ""}},
+      {"SetAlias", {About::kCollection, Role::kAdmin, R"(alias: "blood_alias")"}},
+      {"DeleteAlias", {About::kAlias, Role::kAdmin, kInDatabase + std::string(R"( alias: "blood_latest")")}},
+      {"ListAliases", {About::kList, Role::kRead, kInDatabase}}};
   return probes;
 }
 
@@ -178,6 +184,8 @@ Expected ExpectedInScope(const std::string& rpc, const Probe& probe, const Bindi
       if (!tenant && rpc == "CreateCollection") return no_tenant;
       if (!database) return no_database;
       return binding.Covers(kNew) ? granted : out_of_scope;
+    case About::kAlias:
+      return binding.Covers(kTarget) ? granted : Expected{StatusCode::NOT_FOUND, "ALIAS_NOT_FOUND"};
     case About::kTenant:
       return tenant ? granted : no_tenant;
     case About::kDatabase:
@@ -202,7 +210,7 @@ Expected ExpectedOf(const std::string& rpc, const Probe& probe, const Caller& ca
 
 // The service -------------------------------------------------------------------------------------------------------
 
-enum class By { kName, kId, kIdAndHome };
+enum class By { kName, kAlias, kId, kIdAndHome };
 
 // A failure that comes inside a stream is told like one that ends it.
 struct Outcome {
@@ -251,6 +259,7 @@ class AuthorizeTest : public testing::Test {
       MakeDatabase(home.tenant, home.database);
       Make(home);
     }
+    SetAlias(kAlias, kTarget);
     pb::DeleteDatabaseRequest request;
     request.set_tenant("lab");
     request.set_name(kNewDatabase);
@@ -284,6 +293,14 @@ class AuthorizeTest : public testing::Test {
     ASSERT_TRUE(server_.vectors().Upsert(As(kAdminToken).get(), upsert, &upserted).ok());
   }
 
+  grpc::Status SetAlias(const std::string& alias, const Home& home, const std::string& token = kAdminToken) {
+    pb::SetAliasRequest request;
+    request.set_alias(alias);
+    *request.mutable_collection() = RefOf(home, By::kName);
+    pb::SetAliasResponse response;
+    return server_.admin().SetAlias(As(token).get(), request, &response);
+  }
+
   void Remove(const Home& home) {
     pb::DeleteCollectionRequest request;
     *request.mutable_collection() = RefOf(home, By::kName);
@@ -294,7 +311,8 @@ class AuthorizeTest : public testing::Test {
   pb::CollectionRef RefOf(const Home& home, By by) const {
     pb::CollectionRef ref;
     if (by == By::kName) ref.set_name(home.name);
-    if (by != By::kName) ref.set_id(ids_.at(home.tenant + "/" + home.database + "/" + home.name));
+    if (by == By::kAlias) ref.set_name(kAlias);
+    if (by == By::kId || by == By::kIdAndHome) ref.set_id(ids_.at(home.tenant + "/" + home.database + "/" + home.name));
     if (by == By::kId) return ref;
     ref.set_tenant(home.tenant);
     ref.set_database(home.database);
@@ -346,8 +364,9 @@ TEST_F(AuthorizeTest, EveryRpcAnswersEveryTokenAsTheModelSays) {
   for (const MethodDescriptor* method : EveryMethod()) {
     ASSERT_EQ(Probes().count(method->name()), 1U) << method->full_name() << " has no probe";
     const Probe& probe = Probes().at(method->name());
-    const std::vector<By> ways = probe.about == About::kCollection ? std::vector<By>{By::kName, By::kId, By::kIdAndHome}
-                                                                   : std::vector<By>{By::kName};
+    const std::vector<By> ways = probe.about == About::kCollection
+                                     ? std::vector<By>{By::kName, By::kAlias, By::kId, By::kIdAndHome}
+                                     : std::vector<By>{By::kName};
     for (const Caller& caller : callers_) {
       for (const By by : ways) {
         const Outcome outcome = Send(*method, caller, RequestOf(*method, probe, by));
@@ -380,7 +399,7 @@ TEST_F(AuthorizeTest, ACollectionOutOfScopeLooksLikeOneThatDoesNotExist) {
     if (probe.about != About::kCollection) continue;
     for (const Caller& caller : callers_) {
       if (caller.token.empty() || caller.role < probe.role || caller.binding.Covers(kTarget)) continue;
-      for (const By by : {By::kName, By::kId, By::kIdAndHome}) {
+      for (const By by : {By::kName, By::kAlias, By::kId, By::kIdAndHome}) {
         const std::string request = RequestOf(*method, probe, by);
         sent.push_back({method, &caller, request, Send(*method, caller, request)});
       }
@@ -404,7 +423,7 @@ TEST_F(AuthorizeTest, ATenantOrDatabaseOutOfScopeLooksLikeOneThatDoesNotExist) {
   int compared = 0;
   for (const MethodDescriptor* method : EveryMethod()) {
     const Probe& probe = Probes().at(method->name());
-    if (probe.about == About::kCollection || probe.about == About::kInstance) continue;
+    if (probe.about == About::kCollection || probe.about == About::kAlias || probe.about == About::kInstance) continue;
     // Of the same length, so that the serialized forms differ in the name alone.
     for (const auto& [there, missing] : {std::pair("lab", "lax"), std::pair("cells", "celts")}) {
       const std::string request = RequestOf(*method, probe, By::kName);
@@ -424,6 +443,43 @@ TEST_F(AuthorizeTest, ATenantOrDatabaseOutOfScopeLooksLikeOneThatDoesNotExist) {
     }
   }
   EXPECT_GT(compared, 50);
+}
+
+TEST_F(AuthorizeTest, AnAliasOpensNoCollectionOutOfScope) {
+  const Home liver = kHomes[1];
+  ASSERT_EQ(liver.name, "liver_1");
+  ASSERT_TRUE(SetAlias("blood_of_liver", liver).ok());
+  const Caller& blood = CallerWith(Role::kAdmin, " collections=blood*");
+  const Caller& all_of_liver = CallerWith(Role::kRead, " collections=liver*");
+  pb::GetCollectionRequest get;
+  get.mutable_collection()->set_tenant("lab");
+  get.mutable_collection()->set_database("cells");
+  get.mutable_collection()->set_name("blood_of_liver");
+  pb::GetCollectionResponse got;
+  EXPECT_EQ(ReasonOf(server_.vectors().GetCollection(As(blood.token).get(), get, &got)), "COLLECTION_NOT_FOUND");
+  ASSERT_TRUE(server_.vectors().GetCollection(As(all_of_liver.token).get(), get, &got).ok());
+  EXPECT_EQ(got.collection().name(), "liver_1");
+  // Neither does get-or-create, nor may the alias be taken away.
+  pb::CreateCollectionRequest create;
+  create.set_tenant("lab");
+  create.set_database("cells");
+  create.set_name("blood_of_liver");
+  create.set_get_or_create(true);
+  pb::CreateCollectionResponse created;
+  EXPECT_EQ(ReasonOf(server_.vectors().CreateCollection(As(blood.token).get(), create, &created)), "ALIAS_EXISTS");
+  ASSERT_TRUE(server_.vectors().CreateCollection(As(all_of_liver.token).get(), create, &created).ok());
+  EXPECT_FALSE(created.created());
+  EXPECT_EQ(ReasonOf(SetAlias("blood_of_liver", kTarget, blood.token)), "ALIAS_EXISTS");
+  EXPECT_EQ(ReasonOf(SetAlias("liver_alias", kTarget, blood.token)), "NOT_IN_SCOPE");
+  EXPECT_EQ(ReasonOf(SetAlias("blood_2", kTarget, blood.token)), "COLLECTION_EXISTS");
+  pb::ListAliasesRequest list;
+  list.set_tenant("lab");
+  list.set_database("cells");
+  pb::ListAliasesResponse listed;
+  ASSERT_TRUE(server_.admin().ListAliases(As(blood.token).get(), list, &listed).ok());
+  ASSERT_EQ(listed.aliases_size(), 1);
+  EXPECT_EQ(listed.aliases(0).name(), kAlias);
+  EXPECT_EQ(listed.aliases(0).collection(), kTarget.name);
 }
 
 TEST_F(AuthorizeTest, ListsAndTotalsHoldWhatIsInScope) {

@@ -45,7 +45,10 @@ const std::map<std::string, Role>& Roles() {
                                                     {"SaveBundle", Role::kAdmin},
                                                     {"Compact", Role::kAdmin},
                                                     {"MeasureRecall", Role::kRead},
-                                                    {"GetStatus", Role::kRead}};
+                                                    {"GetStatus", Role::kRead},
+                                                    {"SetAlias", Role::kAdmin},
+                                                    {"DeleteAlias", Role::kAdmin},
+                                                    {"ListAliases", Role::kRead}};
   return roles;
 }
 

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "services/security.h"
 
 namespace omics::services {
 namespace {
@@ -72,6 +73,49 @@ TEST(OptionsTest, FlagsAndEnvironmentReachTheOptions) {
   EXPECT_EQ(options.prewarm_collections, (std::vector<std::string>{"a", "b"}));
   EXPECT_EQ(options.drain_seconds, 3);
   EXPECT_EQ(options.data_dir, "/from/chroma");
+}
+
+TEST(OptionsTest, WhatAwsCallsItsSettingsCountsAfterOurNames) {
+  Options options;
+  Config config("vector-service", "");
+  AddOptions(config, options);
+  setenv("OMICS_VECTOR_PREWARM", R"([{"collection": "cells", "url": "file:///a"}])", 1);
+  setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1", 1);
+  setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:2", 1);
+  setenv("AWS_REGION", "eu-west-1", 1);
+  setenv("OMICS_VECTOR_AWS_REGION", "eu-north-1", 1);
+  const char* arguments[] = {"vector-service", "--prewarm-hosts=a,b:8443", "--prewarm-poll-seconds=60",
+                             "--s3-unsigned"};
+  EXPECT_EQ(config.Parse(4, arguments), std::nullopt);
+  for (const char* name :
+       {"OMICS_VECTOR_PREWARM", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_REGION", "OMICS_VECTOR_AWS_REGION"}) {
+    unsetenv(name);
+  }
+  EXPECT_NE(options.prewarm, "");
+  EXPECT_EQ(options.s3_endpoint, "http://127.0.0.1:1");
+  EXPECT_EQ(options.aws_region, "eu-north-1");
+  EXPECT_EQ(options.prewarm_hosts, (std::vector<std::string>{"a", "b:8443"}));
+  EXPECT_EQ(options.prewarm_poll_seconds, 60);
+  EXPECT_TRUE(options.s3_unsigned);
+}
+
+TEST(OptionsTest, TheSecretsOptionsReachTheOptionsAndAreEnoughToStart) {
+  Options options;
+  Config config("vector-service", "");
+  AddOptions(config, options);
+  setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:5000", 1);
+  const char* arguments[] = {"vector-service", "--tokens-secret=omics/tokens", "--tokens-poll-seconds=7",
+                             "--token-overlap-hours=0"};
+  EXPECT_EQ(config.Parse(4, arguments), std::nullopt);
+  unsetenv("AWS_ENDPOINT_URL_SECRETS_MANAGER");
+  EXPECT_EQ(options.token_secret.secret, "omics/tokens");
+  EXPECT_EQ(options.token_secret.poll_seconds, 7);
+  EXPECT_EQ(options.token_secret.overlap_hours, 0);
+  EXPECT_EQ(options.token_secret.endpoint, "http://127.0.0.1:5000");
+  const auto security = LoadSecurity(options);
+  ASSERT_TRUE(security.ok()) << security.status();
+  EXPECT_EQ(security->tokens.size(), 0u) << "nobody is let in before the secret is read";
+  EXPECT_FALSE(LoadSecurity(Options()).ok());
 }
 
 }  // namespace

@@ -228,6 +228,16 @@ TEST_F(VectorctlTest, HealthNeedsNoTokenAndNamesWhatIsUnknown) {
   ExpectFailure(Run({"health", "--service", "nobody"}), 1, "no health name \"nobody\"");
 }
 
+TEST_F(VectorctlTest, LiveIsContentWithAServiceThatIsNotReady) {
+  StartService(false, {"--prewarm-collections=absent"});
+  EXPECT_EQ(Run({"health", "--service", "absent"}).code, 1);
+  const Result live = Run({"health", "--live", "--service", "absent"});
+  EXPECT_EQ(live.code, 0) << live.err;
+  EXPECT_EQ(live.out, "NOT_SERVING\n");
+  StopService();
+  EXPECT_EQ(Run({"health", "--live"}).code, 1) << "no service, no life";
+}
+
 TEST_F(VectorctlTest, MissingAndWrongTokensAreToldApart) {
   StartService();
   ExpectFailure(Run({"status"}), 1, "the service wants a token: give --token or OMICS_VECTOR_TOKEN");
