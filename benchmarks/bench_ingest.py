@@ -53,9 +53,11 @@ def singles(server, corpus, clients, seconds):
     return sum(done) / seconds
 
 
-def during_build(report, stack, queries, seconds):
-    """Queries with eight callers at rest, then while the graph is built over all rows again."""
+def during_build(report, stack, server, corpus, queries, seconds):
+    """Queries with eight callers at rest, then while the graph is built over all rows again, as a new one asks for."""
+    stack.vectorctl("compact", NAME)
     idle = bench_service.grpc_calls(stack, NAME, queries, seconds, "--clients", "8")
+    singles(server, corpus, 1, 0.1)
     building = subprocess.Popen([stacks.VECTORCTL, "compact", NAME, "--address", stack.grpc], stdout=subprocess.DEVNULL,
                                 env=stacks.clean_environment(OMICS_VECTOR_TOKEN=stack.token))
     seen = []
@@ -108,7 +110,7 @@ def main():
             for name, values in seen.items():
                 report.add(f"single upserts, c={clients}, {name}", max(values), "1/s")
             report.add(f"single upserts, c={clients}, ours / Chroma", max(seen["ours"]) / max(seen["chroma"]), "x", target)
-        during_build(report, stack, queries, told.seconds)
+        during_build(report, stack, servers[0], corpus, queries, told.seconds)
         stack.stop()
         started = time.monotonic()
         stack.start_service()

@@ -174,8 +174,8 @@ def wrk(address, path, headers, clients, bodies, script, seconds):
     assert "Non-2xx" not in said and "Socket errors" not in said, said
     return {"calls": int(re.search(r"(\d+) requests in", said)[1]),
             "per_second": float(re.search(r"Requests/sec:\s+([\d.]+)", said)[1]),
-            "p50_us": microseconds(re.search(r"50%\s+(\S+)", said)[1]),
-            "p99_us": microseconds(re.search(r"99%\s+(\S+)", said)[1])}
+            "p50_us": microseconds(re.search(r"^ +50% +(\S+)$", said, re.MULTILINE)[1]),
+            "p99_us": microseconds(re.search(r"^ +99% +(\S+)$", said, re.MULTILINE)[1])}
 
 
 def rest_load(stack, name, clients, scratch):

@@ -1,5 +1,7 @@
 #include "index/internal/collection_impl.h"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <cmath>
 #include <unordered_set>
@@ -430,6 +432,9 @@ absl::Status CollectionImpl::Build(bool everything) {
   building_ = false;
   OMICS_RETURN_IF_ERROR(segment.status());
   Install(input, *segment);
+  // What the rows took in memory until now goes back to the system: glibc would keep it.
+  input = BuildInput();
+  malloc_trim(0);
   return absl::OkStatus();
 }
 
