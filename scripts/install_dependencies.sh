@@ -4,6 +4,10 @@
 #   scripts/install_dependencies.sh build   what compiles and runs the three programs
 #   scripts/install_dependencies.sh test    the above and what the tests use besides
 #   scripts/install_dependencies.sh bench   the above and what the benchmarks use besides
+#   scripts/install_dependencies.sh container   `test` and what builds and runs the image
+#   scripts/install_dependencies.sh arm64   `test` and what compiles for ARM64 and runs that under QEMU
+#   scripts/install_dependencies.sh libraries   installs nothing; prints the libraries among them that programs and unit tests
+#                                           are compiled with, for a root of another architecture
 #
 # Asks apt only for what dpkg does not have, so a second call takes a moment. Uses sudo only when not root.
 set -euo pipefail
@@ -13,20 +17,25 @@ build_packages=(
   libgrpc++-dev protobuf-compiler-grpc protobuf-compiler libprotobuf-dev
   libfaiss-dev libblas-dev liblapack-dev
   libabsl-dev libboost1.81-dev libssl-dev libsqlite3-dev libsimdjson-dev libhwy-dev libre2-dev
-  libarchive-dev libcurl4-openssl-dev libspdlog-dev prometheus-cpp-dev libxxhash-dev zlib1g-dev
+  libarchive-dev libcurl4-openssl-dev libspdlog-dev prometheus-cpp-dev libxxhash-dev libzstd-dev zlib1g-dev
 )
 test_packages=(
   libgtest-dev libgmock-dev libbenchmark-dev clang-format clang-tidy clang libomp-dev
   python3 python3-venv python3-dev nodejs npm golang-go procps openssl
 )
 bench_packages=(wrk)
+container_packages=(buildah podman runc debootstrap)
+arm64_packages=(g++-aarch64-linux-gnu qemu-user-static)
 
 packages=("${build_packages[@]}")
 case "${1:-build}" in
   build) ;;
   test) packages+=("${test_packages[@]}") ;;
   bench) packages+=("${test_packages[@]}" "${bench_packages[@]}") ;;
-  *) echo "usage: scripts/install_dependencies.sh [build|test|bench]" >&2; exit 2 ;;
+  container) packages+=("${test_packages[@]}" "${container_packages[@]}") ;;
+  arm64) packages+=("${test_packages[@]}" "${arm64_packages[@]}") ;;
+  libraries) printf '%s\n' "${build_packages[@]}" "${test_packages[@]}" | grep -- '-dev$' | grep -vE '^(libomp|python3)-dev$'; exit ;;
+  *) echo "usage: scripts/install_dependencies.sh [build|test|bench|container|arm64|libraries]" >&2; exit 2 ;;
 esac
 
 if ! command -v dpkg-query >/dev/null; then

@@ -1,8 +1,11 @@
 #include "index/internal/distance.h"
 
 #include <gtest/gtest.h>
+#include <hwy/targets.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <iostream>
 #include <limits>
 #include <random>
 #include <vector>
@@ -38,6 +41,20 @@ TEST(DistanceTest, AgreesWithAPlainLoopForAllLengthsAndMisalignments) {
       EXPECT_NEAR(SquaredL2(a.data() + shift, b.data() + shift, n), l2, Tolerance(l2)) << n << "+" << shift;
     }
   }
+}
+
+// Highway's choice among the targets that it compiled; the lowest bit is the best. A run that knows its CPU says which
+// it must be (scripts/cross_arm64.sh).
+TEST(DistanceTest, TheKernelsAreThoseThatThisCpuShouldHave) {
+  const std::int64_t usable = HWY_TARGETS & hwy::SupportedTargets();
+  const std::int64_t target = usable & -usable;
+  const char* best = hwy::TargetName(target);
+  std::cout << "kernels " << best << "\n";
+  const char* expected = std::getenv("OMICS_VECTOR_TEST_FLOAT_KERNELS");
+  if (expected != nullptr) {
+    EXPECT_STREQ(best, expected);
+  }
+  EXPECT_EQ(target & (HWY_SCALAR | HWY_EMU128), 0) << best;
 }
 
 TEST(DistanceTest, MetricsAreThoseOfChroma) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <iostream>
 #include <random>
 #include <vector>
 
@@ -47,6 +49,18 @@ TEST(Int8DotTest, EveryKernelGivesWhatAPlainSumGives) {
       }
     }
   }
+}
+
+// On x86-64 and ARM64 every CPU has a better one. A run that knows its CPU says which (scripts/cross_arm64.sh).
+TEST(Int8DotTest, TheBestKernelIsTheOneThatThisCpuShouldHave) {
+  for (const DotKernel& kernel : DotKernels()) std::cout << "kernel " << kernel.name << "\n";
+  const char* expected = std::getenv("OMICS_VECTOR_TEST_DOT_KERNEL");
+  if (expected != nullptr) {
+    EXPECT_STREQ(DotKernels().front().name, expected);
+  }
+#if defined(__x86_64__) || defined(__aarch64__)
+  EXPECT_STRNE(DotKernels().front().name, "plain");
+#endif
 }
 
 TEST(Int8DotTest, TheLargestSumsDoNotOverflow) {
