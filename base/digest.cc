@@ -14,6 +14,30 @@ Sha256Digest Sha256(std::string_view bytes) {
   return digest;
 }
 
+struct Sha256Hasher::State {
+  EVP_MD_CTX* context = EVP_MD_CTX_new();
+  ~State() { EVP_MD_CTX_free(context); }
+};
+
+// As above: these fail only without SHA-256 or memory.
+Sha256Hasher::Sha256Hasher() : state_(std::make_unique<State>()) {
+  if (!state_->context || EVP_DigestInit_ex(state_->context, EVP_sha256(), nullptr) != 1) std::abort();
+}
+Sha256Hasher::~Sha256Hasher() = default;
+Sha256Hasher::Sha256Hasher(Sha256Hasher&&) noexcept = default;
+Sha256Hasher& Sha256Hasher::operator=(Sha256Hasher&&) noexcept = default;
+
+void Sha256Hasher::Add(std::string_view bytes) {
+  if (EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()) != 1) std::abort();
+}
+
+std::string Sha256Hasher::Hex() {
+  Sha256Digest digest;
+  unsigned int size = 0;
+  if (EVP_DigestFinal_ex(state_->context, digest.data(), &size) != 1) std::abort();
+  return ToHex({reinterpret_cast<const char*>(digest.data()), digest.size()});
+}
+
 std::string ToHex(std::string_view bytes) {
   static constexpr char kDigits[] = "0123456789abcdef";
   std::string hex;

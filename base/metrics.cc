@@ -34,13 +34,13 @@ namespace {
 const prometheus::Histogram::BucketBoundaries kDurationBuckets = {
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
 
-// Gauges whose values are functions, called when a scrape comes.
+// Gauges and counters whose values are functions, called when a scrape comes.
 class ReadGauges : public prometheus::Collectable {
  public:
-  void Add(const std::string& name, const std::string& help, std::function<double()> read,
+  void Add(prometheus::MetricType type, const std::string& name, const std::string& help, std::function<double()> read,
            const std::map<std::string, std::string>& labels) {
     MutexLock lock(mutex_);
-    gauges_.push_back({name, help, std::move(read), {}});
+    gauges_.push_back({type, name, help, std::move(read), {}});
     for (const auto& [label, value] : labels) gauges_.back().labels.push_back({label, value});
   }
 
@@ -49,14 +49,14 @@ class ReadGauges : public prometheus::Collectable {
     MutexLock lock(mutex_);
     for (const Gauge& gauge : gauges_) {
       prometheus::ClientMetric metric;
-      metric.gauge.value = gauge.read();
+      (gauge.type == prometheus::MetricType::Counter ? metric.counter.value : metric.gauge.value) = gauge.read();
       metric.label = gauge.labels;
       const auto family = std::find_if(families.begin(), families.end(),
                                        [&gauge](const auto& known) { return known.name == gauge.name; });
       if (family != families.end()) {
         family->metric.push_back(metric);
       } else {
-        families.push_back({gauge.name, gauge.help, prometheus::MetricType::Gauge, {metric}});
+        families.push_back({gauge.name, gauge.help, gauge.type, {metric}});
       }
     }
     return families;
@@ -64,6 +64,7 @@ class ReadGauges : public prometheus::Collectable {
 
  private:
   struct Gauge {
+    prometheus::MetricType type;
     std::string name;
     std::string help;
     std::function<double()> read;
@@ -241,7 +242,14 @@ void Metrics::AddInFlight(int delta) { impl_->in_flight.Increment(delta); }
 
 void Metrics::AddGauge(const std::string& name, const std::string& help, std::function<double()> read,
                        const std::map<std::string, std::string>& labels) {
-  impl_->gauges->Add(absl::StrCat(impl_->prefix, "_", name), help, std::move(read), labels);
+  impl_->gauges->Add(prometheus::MetricType::Gauge, absl::StrCat(impl_->prefix, "_", name), help, std::move(read),
+                     labels);
+}
+
+void Metrics::AddCounter(const std::string& name, const std::string& help, std::function<double()> read,
+                         const std::map<std::string, std::string>& labels) {
+  impl_->gauges->Add(prometheus::MetricType::Counter, absl::StrCat(impl_->prefix, "_", name), help, std::move(read),
+                     labels);
 }
 
 }  // namespace omics

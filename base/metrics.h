@@ -36,6 +36,9 @@ class Metrics {
   // A gauge <prefix>_<name>, whose value `read` gives at each scrape. Those of one name differ in their labels.
   void AddGauge(const std::string& name, const std::string& help, std::function<double()> read,
                 const std::map<std::string, std::string>& labels = {});
+  // Likewise a counter, whose value never falls.
+  void AddCounter(const std::string& name, const std::string& help, std::function<double()> read,
+                  const std::map<std::string, std::string>& labels = {});
 
  private:
   struct Impl;

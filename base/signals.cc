@@ -23,6 +23,12 @@ void BlockSignals() {
   signal(SIGPIPE, SIG_IGN);
 }
 
+bool StopSignalPending() {
+  sigset_t set;
+  sigpending(&set);
+  return sigismember(&set, SIGTERM) == 1 || sigismember(&set, SIGINT) == 1;
+}
+
 int WaitForSignal() {
   const sigset_t set = HandledSignals();
   int number = 0;

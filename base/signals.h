@@ -7,6 +7,9 @@ namespace omics {
 // Call it in main before the first thread starts.
 void BlockSignals();
 
+// True once SIGTERM or SIGINT has come that nobody has waited for yet: for long work before WaitForSignal().
+bool StopSignalPending();
+
 // Waits for one of the three blocked signals and returns it. One thread at a time. To wake the waiter from inside the
 // process, raise the signal: kill(getpid(), SIGTERM).
 int WaitForSignal();

@@ -32,8 +32,8 @@ constexpr std::size_t kTokenSizeMax = 4096;
 constexpr std::size_t kTokensMax = 1000;
 constexpr std::size_t kTokenNameSizeMax = 128;
 constexpr std::size_t kTokensFileSizeMax = 1 << 20;
-// Base64 of the longest token and a user name; a longer header has no token of ours.
-constexpr std::size_t kAuthorizationSizeMax = 8192;
+// Base64 of the longest token, a signed one of 8 KiB, and a user name; a longer header has no token of ours.
+constexpr std::size_t kAuthorizationSizeMax = 12288;
 constexpr std::string_view kDigestPrefix = "sha256:";
 // Every look-up by a bound token reads its lists.
 constexpr std::size_t kScopeEntriesMax = 100;
@@ -360,16 +360,19 @@ std::string TokenFromAuthorization(std::string_view value) {
 }
 
 absl::StatusOr<TokenSet> LoadTokens(const TokenSources& sources) {
+  if (sources.insecure_no_auth && sources.end_users) {
+    return absl::InvalidArgumentError("--insecure-no-auth lets everyone in and --jwt-issuer does not: leave one out");
+  }
   if (sources.insecure_no_auth) return TokenSet::AllowAll();
   if (!sources.tokens_file.empty()) return LoadTokensFile(sources.tokens_file);
   if (!sources.credentials.empty()) {
     absl::StatusOr<TokenSet> tokens = TokenSet::FromBareToken(sources.credentials);
     return tokens.ok() ? std::move(tokens) : Annotate(tokens.status(), "CHROMA_SERVER_AUTHN_CREDENTIALS");
   }
-  if (!sources.tokens_secret.empty()) return TokenSet();
+  if (!sources.tokens_secret.empty() || sources.end_users) return TokenSet();
   return absl::FailedPreconditionError(
-      "no token is configured: set CHROMA_SERVER_AUTHN_CREDENTIALS, --tokens-file or --tokens-secret, or let everyone "
-      "in with --insecure-no-auth");
+      "no token is configured: set CHROMA_SERVER_AUTHN_CREDENTIALS, --tokens-file, --tokens-secret or --jwt-issuer, or "
+      "let everyone in with --insecure-no-auth");
 }
 
 struct LiveTokens::State {
@@ -379,6 +382,7 @@ struct LiveTokens::State {
   TokenSet own ABSL_GUARDED_BY(mutex);  // of the file, or the bare token
   std::optional<TokenSet> secret ABSL_GUARDED_BY(mutex);
   std::shared_ptr<const TokenSet> tokens ABSL_GUARDED_BY(mutex);  // what both come to
+  std::shared_ptr<TokenVerifier> verifier ABSL_GUARDED_BY(mutex);
 
   void Publish() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
     const bool own_counts = !secret || !sources.tokens_file.empty() || own.allows_all();
@@ -387,6 +391,10 @@ struct LiveTokens::State {
   std::shared_ptr<const TokenSet> Present() const {
     MutexLock lock(mutex);
     return tokens;
+  }
+  std::shared_ptr<TokenVerifier> PresentVerifier() const {
+    MutexLock lock(mutex);
+    return verifier;
   }
 };
 
@@ -400,7 +408,12 @@ LiveTokens::LiveTokens(TokenSources sources, TokenSet initial) : state_(std::mak
 
 LiveTokens::~LiveTokens() = default;
 
-absl::StatusOr<Principal> LiveTokens::Check(std::string_view token) const { return state_->Present()->Check(token); }
+absl::StatusOr<Principal> LiveTokens::Check(std::string_view token) const {
+  const auto tokens = state_->Present();
+  if (tokens->allows_all()) return tokens->Check(token);
+  const auto verifier = state_->PresentVerifier();
+  return verifier != nullptr && verifier->Recognizes(token) ? verifier->Verify(token) : tokens->Check(token);
+}
 
 absl::Status LiveTokens::Reload() {
   if (state_->sources.insecure_no_auth || state_->sources.tokens_file.empty()) return absl::OkStatus();
@@ -415,6 +428,11 @@ void LiveTokens::SetSecret(TokenSet tokens) {
   MutexLock lock(state_->mutex);
   state_->secret = std::move(tokens);
   state_->Publish();
+}
+
+void LiveTokens::SetVerifier(std::shared_ptr<TokenVerifier> verifier) {
+  MutexLock lock(state_->mutex);
+  state_->verifier = std::move(verifier);
 }
 
 bool LiveTokens::empty() const {

@@ -85,6 +85,19 @@ class TokenSet {
   std::vector<Entry> entries_;
 };
 
+// Tokens that are not listed anywhere but prove themselves by a signature.
+//
+// Thread safety: all members may be called from any thread.
+class TokenVerifier {
+ public:
+  virtual ~TokenVerifier() = default;
+  // True for a token that Verify() alone decides on, by its looks.
+  virtual bool Recognizes(std::string_view token) const = 0;
+  // UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED, or UNAVAILABLE NOT_READY while what it takes to decide is
+  // missing. Never waits for a network.
+  virtual absl::StatusOr<Principal> Verify(std::string_view token) = 0;
+};
+
 // The token in the value of an Authorization header (or gRPC `authorization` metadata): "Bearer T", "Basic
 // base64(user:T)" where the password is the token, or T alone. "" if there is none.
 std::string TokenFromAuthorization(std::string_view value);
@@ -94,11 +107,13 @@ struct TokenSources {
   std::string tokens_file;  // --tokens-file / OMICS_VECTOR_TOKENS_FILE
   bool insecure_no_auth = false;
   std::string tokens_secret = {};  // --tokens-secret / OMICS_VECTOR_TOKENS_SECRET; read elsewhere (cloud/live_secret.h)
+  bool end_users = false;          // --jwt-issuer is given: a verifier will be there (cloud/jwt_verifier.h)
 };
 
-// The set that `sources` describe. A tokens file wins over the bare token. With nothing but a secret it is the set that
-// refuses everyone, until LiveTokens::SetSecret(). FAILED_PRECONDITION with the way out if nothing is configured;
-// INVALID_ARGUMENT if a source is unreadable.
+// The set that `sources` describe. A tokens file wins over the bare token. With nothing but a secret or a
+// verifier it is the set that refuses everyone, until LiveTokens::SetSecret(). FAILED_PRECONDITION with the way out if
+// nothing is configured; INVALID_ARGUMENT if a source is unreadable, or if everyone is let in and end users are
+// checked.
 absl::StatusOr<TokenSet> LoadTokens(const TokenSources& sources);
 
 // The set in force, replaceable while running: the tokens of the file (or the bare token) and those of a secret. A
@@ -114,7 +129,9 @@ class LiveTokens {
   absl::Status Reload();
   // From now on these and those of the tokens file are in force; the bare token no longer counts.
   void SetSecret(TokenSet tokens);
-  // No token is accepted.
+  // From now on `verifier` decides on the tokens that it recognizes, unless everyone is let in.
+  void SetVerifier(std::shared_ptr<TokenVerifier> verifier);
+  // No listed token is accepted.
   bool empty() const;
 
  private:

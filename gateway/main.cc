@@ -10,6 +10,7 @@
 #include "base/signals.h"
 #include "base/status.h"
 #include "base/tokens.h"
+#include "cloud/jwt_options.h"
 #include "cloud/live_secret.h"
 #include "gateway/options.h"
 #include "gateway/router.h"
@@ -57,6 +58,9 @@ int Serve(const omics::gateway::Options& options, omics::LiveTokens& tokens) {
   const auto refresher = omics::cloud::StartTokenRefresher(options.token_secret, options.tokens, tokens);
   if (!refresher.ok()) return Fail(refresher.status(), kExitFailure);
   if (*refresher) (*refresher)->AddGauges(metrics);
+  if (const absl::Status status = omics::cloud::StartJwtVerifier(options.jwt, tokens, metrics); !status.ok()) {
+    return Fail(status, kExitUsage);
+  }
   omics::gateway::VectorClient service(options.service_address);
   omics::gateway::Router router(service, tokens, metrics, {options.cors_allow_origins});
   omics::gateway::Server server(router, ServerOptionsFrom(options));

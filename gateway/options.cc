@@ -66,6 +66,7 @@ std::optional<int> ParseOptions(int argc, const char* const* argv, Options& opti
   Config config("vector-gateway", "Chroma's REST API (v1 and v2) in front of vector-service.");
   AddListenOptions(config, options);
   AddTokenOptions(config, options.tokens, options.token_secret);
+  cloud::AddJwtOptions(config, options.jwt);
   config.Add({"body-bytes-max", {"OMICS_VECTOR_BODY_BYTES_MAX"}, "Largest request body accepted, in bytes."},
              options.body_bytes_max, 1 << 10, kBodyBytesMost);
   config.Add(
@@ -78,6 +79,7 @@ std::optional<int> ParseOptions(int argc, const char* const* argv, Options& opti
              options.log_format);
   const std::optional<int> exit_code = config.Parse(argc, argv);
   options.tokens.tokens_secret = options.token_secret.secret;
+  options.tokens.end_users = !options.jwt.issuer.empty();
   options.cors_allow_origins = CleanOrigins(options.cors_allow_origins);
   return exit_code;
 }

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "base/tokens.h"
+#include "cloud/jwt_options.h"
 #include "cloud/token_options.h"
 
 namespace omics::gateway {
@@ -16,8 +17,9 @@ struct Options {
   std::string rest_address = "127.0.0.1:8000";
   std::string service_address = "127.0.0.1:50051";
   std::string metrics_address = "127.0.0.1:9091";
-  TokenSources tokens;  // tokens_secret is token_secret.secret
+  TokenSources tokens;  // tokens_secret is token_secret.secret, end_users whether jwt has an issuer
   cloud::TokenSecretOptions token_secret;
+  cloud::JwtOptions jwt;
   std::string tls_certificate;
   std::string tls_key;
   std::vector<std::string> cors_allow_origins;

@@ -32,6 +32,8 @@ struct CatalogOptions {
   std::int64_t graph_rows_min = 1024;
   // A tail of at least graph_rows_min rows is built once no write has come for this long.
   std::chrono::milliseconds idle_before_build{2000};
+  // Collections keep their changes until DropChanges(); what a staged one is filled with is not kept.
+  bool keep_changes = false;
 };
 
 struct Database {
@@ -95,23 +97,25 @@ struct CollectionSource {
   std::string sha256;  // hex, of the file
 };
 
+// Which collections a caller may know of: the others are to it as if they were not there. Null: all. It is asked under
+// the catalog's lock, about the very collection that is then given out or changed: it must be quick, and must not call
+// the catalog.
+using Visible = std::function<bool(const CollectionInfo& collection)>;
+
 struct PublishOptions {
   // Take the place of a collection of the same name, which goes in the same step.
   bool replace = false;
   // Point here from that step on, whatever they pointed at before.
   std::vector<std::string> aliases;
   CollectionSource source;
+  // An alias that leads to a collection that is not visible stays (ALIAS_EXISTS).
+  Visible visible;
 };
 
 struct CollectionPage {
   std::vector<CollectionInfo> collections;  // in order of creation
   std::int64_t total = 0;
 };
-
-// Which collections a caller may know of: the others are to it as if they were not there. Null: all. It is asked under
-// the catalog's lock, about the very collection that is then given out or changed: it must be quick, and must not call
-// the catalog.
-using Visible = std::function<bool(const CollectionInfo& collection)>;
 
 // What the catalog answers where there is no such thing.
 absl::Status TenantNotFound(const std::string& tenant);
@@ -212,7 +216,18 @@ class Catalog {
   // Those that are open by now.
   std::vector<std::shared_ptr<Collection>> OpenCollections() const;
 
+  // Rises with every change of tenants, databases, collections (not their records), aliases and sources.
+  std::int64_t changes() const;
+  // All that, as bytes from which RestoreDataDir() (restore.h) makes it again.
+  absl::StatusOr<std::string> Backup() const;
+
   absl::StatusOr<std::unique_ptr<StagedCollection>> StageCollection(const CollectionSpec& spec);
+  // A collection of files that are there already, as bundle.h loads them: `fill` puts them into the directory that it
+  // is given, without a lock held. ALREADY_EXISTS (COLLECTION_EXISTS) if another collection has `id`, a UUID, or had
+  // it; "" is a new one. NOT_FOUND for a tenant or database that is not there.
+  using FillDirectory = std::function<absl::Status(const std::filesystem::path& directory)>;
+  absl::StatusOr<std::unique_ptr<StagedCollection>> StageFiles(const CollectionSpec& spec, const std::string& id,
+                                                               const FillDirectory& fill);
 
  private:
   friend class StagedCollection;

@@ -118,6 +118,14 @@ struct CollectionStats {
   bool building = false;
 };
 
+// Committed changes, one after the other, as bytes that ApplyChanges() takes (docs/formats.md). None: empty, first >
+// last.
+struct ChangeBatch {
+  std::int64_t first = 1;  // sequence numbers
+  std::int64_t last = 0;
+  std::string bytes;
+};
+
 // Thread safety: any number of calls may run together from any threads. Queries read one immutable snapshot and hold no
 // lock while they search; writes are ordered, and concurrent ones share one durable commit.
 // Ownership: specs are borrowed for the call; results own their parts.
@@ -155,6 +163,19 @@ class Collection {
 
   // Graph answers against exact ones, for `samples` stored rows as queries (evenly spaced; the row itself counts).
   virtual absl::StatusOr<RecallSample> MeasureRecall(int k, int ef, int samples, Deadline deadline) const = 0;
+
+  // The outbox: with CatalogOptions::keep_changes, every change is also kept, in the same commit, until DropChanges().
+  //
+  // Those that directly follow number `sequence`, until they have `bytes_max` bytes (at least one). None if there are
+  // none, or the next one is not kept: it was made before, or by a bulk load; then a bundle must take their place.
+  // FAILED_PRECONDITION without keep_changes.
+  virtual absl::StatusOr<ChangeBatch> ChangesAfter(std::int64_t sequence, std::int64_t bytes_max) const = 0;
+  // Forgets those up to number `up_to`: they are safe elsewhere.
+  virtual absl::Status DropChanges(std::int64_t up_to) = 0;
+  // Makes those that another copy of this collection made, all or none of `batch`; those that are here already are
+  // passed over. They do not go into the outbox. DATA_LOSS naming the number if there is a gap, or if the bytes are
+  // not a batch of this collection.
+  virtual absl::Status ApplyChanges(std::string_view batch) = 0;
 };
 
 }  // namespace omics::index

@@ -4,13 +4,13 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "index/catalog.h"
 #include "omics/vector/v1/admin_service.pb.h"
 #include "services/authorize.h"
+#include "services/bundles.h"
 #include "services/guard.h"
 #include "services/health.h"
 #include "services/import_chroma.h"
@@ -33,12 +33,13 @@ struct ServiceFacts {
 class AdminHandlers {
  public:
   // `catalog`, `health` and `prewarm` are borrowed and must outlive this object.
-  AdminHandlers(index::Catalog& catalog, Health& health, const PrewarmSources& prewarm, std::filesystem::path spool_dir,
-                ServiceFacts facts)
+  AdminHandlers(index::Catalog& catalog, Health& health, const PrewarmSources& prewarm,
+                const std::filesystem::path& spool_dir, ServiceFacts facts)
       : catalog_(catalog),
         health_(health),
         prewarm_(prewarm),
-        importer_(catalog, health, std::move(spool_dir)),
+        importer_(catalog, health, spool_dir),
+        bundles_(catalog, health, spool_dir),
         facts_(facts) {}
 
   absl::Status GetIdentity(const Call& call, pb::GetIdentityResponse& response) const;
@@ -61,6 +62,14 @@ class AdminHandlers {
                             const Call& call) {
     return importer_.Run(read, write, call);
   }
+  absl::Status SaveBundle(const pb::SaveBundleRequest& request, const Writer<pb::SaveBundleResponse>& write,
+                          const Call& call) {
+    return bundles_.Save(request, write, call);
+  }
+  absl::Status LoadBundle(const Reader<pb::LoadBundleRequest>& read, const Call& call,
+                          pb::LoadBundleResponse& response) {
+    return bundles_.Load(read, call, response);
+  }
   absl::Status Compact(const pb::CompactRequest& request, const Call& call, pb::CompactResponse& response);
   absl::Status MeasureRecall(const pb::MeasureRecallRequest& request, const Call& call,
                              pb::MeasureRecallResponse& response) const;
@@ -80,6 +89,7 @@ class AdminHandlers {
   Health& health_;
   const PrewarmSources& prewarm_;
   ChromaImporter importer_;
+  Bundles bundles_;
   const ServiceFacts facts_;
 };
 

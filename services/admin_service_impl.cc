@@ -1,13 +1,6 @@
 #include "services/admin_service_impl.h"
 
 namespace omics::services {
-namespace {
-
-absl::Status NoBundles() {
-  return absl::UnimplementedError("bundles are not available in this version: use Export, or copy the data directory");
-}
-
-}  // namespace
 
 grpc::Status AdminServiceImpl::GetIdentity(grpc::ServerContext* context, const pb::GetIdentityRequest*,
                                            pb::GetIdentityResponse* response) {
@@ -71,14 +64,21 @@ grpc::Status AdminServiceImpl::ImportChroma(
                     [&](const Call& call) { return handlers_.ImportChroma(read, write, call); });
 }
 
-grpc::Status AdminServiceImpl::LoadBundle(grpc::ServerContext* context, grpc::ServerReader<pb::LoadBundleRequest>*,
-                                          pb::LoadBundleResponse*) {
-  return guard_.Run(*context, "LoadBundle", [](const Call&) { return NoBundles(); });
+grpc::Status AdminServiceImpl::LoadBundle(grpc::ServerContext* context,
+                                          grpc::ServerReader<pb::LoadBundleRequest>* reader,
+                                          pb::LoadBundleResponse* response) {
+  const Reader<pb::LoadBundleRequest> read = [reader](pb::LoadBundleRequest* request) { return reader->Read(request); };
+  return guard_.Run(*context, "LoadBundle",
+                    [&](const Call& call) { return handlers_.LoadBundle(read, call, *response); });
 }
 
-grpc::Status AdminServiceImpl::SaveBundle(grpc::ServerContext* context, const pb::SaveBundleRequest*,
-                                          grpc::ServerWriter<pb::SaveBundleResponse>*) {
-  return guard_.Run(*context, "SaveBundle", [](const Call&) { return NoBundles(); });
+grpc::Status AdminServiceImpl::SaveBundle(grpc::ServerContext* context, const pb::SaveBundleRequest* request,
+                                          grpc::ServerWriter<pb::SaveBundleResponse>* writer) {
+  const Writer<pb::SaveBundleResponse> write = [writer](const pb::SaveBundleResponse& response) {
+    return writer->Write(response);
+  };
+  return guard_.Run(*context, "SaveBundle",
+                    [&](const Call& call) { return handlers_.SaveBundle(*request, write, call); });
 }
 
 grpc::Status AdminServiceImpl::Compact(grpc::ServerContext* context, const pb::CompactRequest* request,

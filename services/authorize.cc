@@ -89,6 +89,14 @@ index::Visible VisibleTo(const Principal& caller) {
 
 std::span<const Rule> Rules() { return kRules; }
 
+bool ChangesData(std::string_view rpc) {
+  constexpr std::string_view kReading[] = {
+      "GetCollection", "ListCollections", "Get",           "Count",       "Query",       "QueryStream",
+      "Export",        "GetIdentity",     "GetTenant",     "ListTenants", "GetDatabase", "ListDatabases",
+      "SaveBundle",    "Compact",         "MeasureRecall", "GetStatus",   "ListAliases"};
+  return std::find(std::begin(kReading), std::end(kReading), rpc) == std::end(kReading);
+}
+
 absl::Status AuthorizeRpc(const Principal& principal, std::string_view rpc) {
   const auto* const rule =
       std::find_if(std::begin(kRules), std::end(kRules), [rpc](const Rule& entry) { return entry.rpc == rpc; });
@@ -228,6 +236,41 @@ absl::StatusOr<std::vector<index::Alias>> AuthorizedCatalog::ListAliases(const P
                                                                          const std::string& tenant,
                                                                          const std::string& database) const {
   return catalog_.ListAliases(tenant, database, VisibleTo(caller));
+}
+
+absl::StatusOr<index::BundleManifest> AuthorizedCatalog::SaveBundle(const Principal& caller,
+                                                                    const index::CollectionRef& ref,
+                                                                    const std::filesystem::path& file,
+                                                                    const index::BundleLimits& limits) const {
+  return index::SaveBundle(catalog_, ref, file, limits, VisibleTo(caller));
+}
+
+absl::Status AuthorizedCatalog::CheckBundleLoad(const Principal& caller, const BundleLoad& load) const {
+  const index::BundleTarget& target = load.target;
+  OMICS_RETURN_IF_ERROR(GetDatabase(caller, target.tenant, target.database).status());
+  for (const std::string& alias : load.aliases) OMICS_RETURN_IF_ERROR(RequireCollectionName(caller, alias));
+  if (target.name.empty()) return absl::OkStatus();
+  OMICS_RETURN_IF_ERROR(RequireCollectionName(caller, target.name));
+  if (load.replace) return absl::OkStatus();
+  const auto found = catalog_.GetCollection(
+      {.tenant = target.tenant, .database = target.database, .name = target.name, .id = ""}, VisibleTo(caller));
+  return found.ok() ? index::NameTaken(target.name, *found) : absl::OkStatus();
+}
+
+absl::StatusOr<index::CollectionInfo> AuthorizedCatalog::LoadBundle(const Principal& caller,
+                                                                    const std::filesystem::path& file, BundleLoad load,
+                                                                    const index::BundleLimits& limits) {
+  OMICS_ASSIGN_OR_RETURN(const index::BundleManifest manifest, index::ReadBundleManifest(file));
+  if (load.target.name.empty()) load.target.name = manifest.info.name;
+  OMICS_RETURN_IF_ERROR(CheckBundleLoad(caller, load));
+  OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<index::StagedCollection> staged,
+                         index::StageBundle(catalog_, file, load.target, limits));
+  if (limits.progress) OMICS_RETURN_IF_ERROR(limits.progress(1, 1));
+  index::PublishOptions options;
+  options.replace = load.replace;
+  options.aliases = std::move(load.aliases);
+  options.visible = VisibleTo(caller);
+  return staged->Publish(options);
 }
 
 absl::Status AuthorizedCatalog::CheckImportTarget(const Principal& caller, const index::ImportTarget& target) const {

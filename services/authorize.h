@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/tokens.h"
+#include "index/bundle.h"
 #include "index/catalog.h"
 #include "index/chroma_import.h"
 
@@ -37,8 +39,18 @@ struct Rule {
 // One entry for each RPC of both services.
 std::span<const Rule> Rules();
 
+// True unless the RPC only reads (or only rebuilds what is derived), and for one without an entry.
+bool ChangesData(std::string_view rpc);
+
 // PERMISSION_DENIED with the reason ROLE_TOO_LOW or NOT_IN_SCOPE, or for an RPC that has no rule.
 absl::Status AuthorizeRpc(const Principal& principal, std::string_view rpc);
+
+// What a bundle is loaded as.
+struct BundleLoad {
+  index::BundleTarget target;
+  bool replace = false;
+  std::vector<std::string> aliases;
+};
 
 // The engine's catalog as a caller sees it. Errors beyond those of authorization are index::Catalog's.
 //
@@ -93,6 +105,15 @@ class AuthorizedCatalog {
   // Those of collections in scope.
   absl::StatusOr<std::vector<index::Alias>> ListAliases(const Principal& caller, const std::string& tenant,
                                                         const std::string& database) const;
+
+  // Those of index/bundle.h.
+  absl::StatusOr<index::BundleManifest> SaveBundle(const Principal& caller, const index::CollectionRef& ref,
+                                                   const std::filesystem::path& file,
+                                                   const index::BundleLimits& limits) const;
+  // Before the bundle is there: the database exists, and collection and aliases may be made as far as they are named.
+  absl::Status CheckBundleLoad(const Principal& caller, const BundleLoad& load) const;
+  absl::StatusOr<index::CollectionInfo> LoadBundle(const Principal& caller, const std::filesystem::path& file,
+                                                   BundleLoad load, const index::BundleLimits& limits);
 
   // Before the archive is there: the database exists, and the collection may be made, if the target names it.
   absl::Status CheckImportTarget(const Principal& caller, const index::ImportTarget& target) const;

@@ -402,6 +402,23 @@ index::Include ToInclude(const pb::Include& include) {
           .metadata = include.metadata()};
 }
 
+absl::StatusOr<BundleLoad> ToBundleLoad(const pb::LoadBundleTarget& target) {
+  BundleLoad load;
+  load.target.tenant = TenantOrDefault(target.tenant());
+  load.target.database = DatabaseOrDefault(target.database());
+  load.target.name = target.name();
+  load.replace = target.replace();
+  load.aliases.assign(target.aliases().begin(), target.aliases().end());
+  if (target.aliases_size() > kBundleAliasesMax) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a bundle is loaded with at most ", kBundleAliasesMax, " aliases, not ", target.aliases_size()));
+  }
+  for (const std::string& alias : load.aliases) {
+    if (alias.empty()) return absl::InvalidArgumentError("an alias of the bundle's target is empty");
+  }
+  return load;
+}
+
 index::ImportTarget ToImportTarget(const pb::ImportChromaTarget& target) {
   return {.tenant = TenantOrDefault(target.tenant()),
           .database = DatabaseOrDefault(target.database()),
@@ -513,6 +530,13 @@ void FillResult(std::vector<index::Hit>&& hits, pb::QueryResult& out) {
     FillRecord(std::move(hit.record), *to.mutable_record());
     to.set_distance(hit.distance);
   }
+}
+
+void FillSummary(const index::BundleManifest& manifest, pb::BundleSummary& out) {
+  out.set_bytes(manifest.file_bytes);
+  out.set_sha256(manifest.file_sha256);
+  out.set_records(manifest.records);
+  out.set_sequence_number(manifest.sequence_number);
 }
 
 void FillImported(const index::ImportReport& report, pb::ImportedCollection& out) {

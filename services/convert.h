@@ -17,6 +17,7 @@
 #include "index/collection.h"
 #include "omics/vector/v1/admin_service.pb.h"
 #include "omics/vector/v1/vector_service.pb.h"
+#include "services/authorize.h"
 #include "services/prewarm_sources.h"
 
 namespace omics::services {
@@ -35,6 +36,8 @@ inline constexpr std::int64_t kGetPageRecordsMax = 10'000;
 inline constexpr std::size_t kLostIdsBytesMax = std::size_t{1} << 20;
 // Rows that MeasureRecall compares: each costs an exact scan.
 inline constexpr int kRecallSamplesMax = 10'000;
+// As many as an entry of --prewarm has.
+inline constexpr int kBundleAliasesMax = static_cast<int>(kPrewarmAliasesMax);
 
 // Requests ------------------------------------------------------------------------------------------------------------
 
@@ -76,6 +79,9 @@ void SetVectors(const pb::QueryRequest& request, int begin, int end, index::Quer
 
 index::Include ToInclude(const pb::Include& include);
 
+// INVALID_ARGUMENT for more than kBundleAliasesMax aliases, or an empty one.
+absl::StatusOr<BundleLoad> ToBundleLoad(const pb::LoadBundleTarget& target);
+
 index::ImportTarget ToImportTarget(const pb::ImportChromaTarget& target);
 
 // Parameters of MeasureRecall with their defaults put in. INVALID_ARGUMENT outside their ranges.
@@ -107,6 +113,7 @@ void FillIdentity(const Principal& principal, pb::GetIdentityResponse& out);
 
 void FillRecord(index::Record&& record, pb::Record& out);
 void FillResult(std::vector<index::Hit>&& hits, pb::QueryResult& out);
+void FillSummary(const index::BundleManifest& manifest, pb::BundleSummary& out);
 void FillImported(const index::ImportReport& report, pb::ImportedCollection& out);
 
 }  // namespace omics::services

@@ -98,7 +98,10 @@ absl::Status Guard::Admit(grpc::ServerContext& context, std::string_view rpc,
   if (Expired(call.deadline)) return absl::DeadlineExceededError("the deadline passed before the work began");
   OMICS_ASSIGN_OR_RETURN(call.principal, tokens_.Check(TokenOf(context)));
   OMICS_RETURN_IF_ERROR(AuthorizeRpc(call.principal, rpc));
-  return RunCaught(rpc, call, work);
+  if (!fence_ || !ChangesData(rpc)) return RunCaught(rpc, call, work);
+  OMICS_RETURN_IF_ERROR(fence_());
+  OMICS_RETURN_IF_ERROR(RunCaught(rpc, call, work));
+  return fence_();
 }
 
 int Guard::Drain(Deadline deadline) {

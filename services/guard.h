@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string_view>
+#include <utility>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -43,6 +45,11 @@ class Guard {
   grpc::Status Run(grpc::ServerContext& context, std::string_view rpc,
                    absl::FunctionRef<absl::Status(const Call&)> work);
 
+  // Asks `check` before the work of every RPC that changes something (authorize.h), and again after it, before the
+  // caller hears of it; its error is the answer then, though the change may have been made. Call it before the first
+  // call comes.
+  void FenceWrites(std::function<absl::Status()> check) { fence_ = std::move(check); }
+
   // Refuses new calls from now on, and waits until the running ones are done or `deadline` passes; returns how many
   // still run.
   int Drain(Deadline deadline);
@@ -58,6 +65,7 @@ class Guard {
 
   const LiveTokens& tokens_;
   Metrics& metrics_;
+  std::function<absl::Status()> fence_;  // null: none
 
   Mutex mutex_;
   CondVar idle_;

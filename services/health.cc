@@ -22,12 +22,22 @@ void Health::SetReady() {
   const MutexLock lock(mutex_);
   if (service_ == nullptr) return;
   ready_ = true;
-  for (const char* name : kServiceNames) service_->SetServingStatus(name, true);
+  Show();
+}
+
+void Health::SetMayWrite(bool may_write) {
+  const MutexLock lock(mutex_);
+  may_write_ = may_write;
+  if (service_ != nullptr) Show();
+}
+
+void Health::Show() {
+  for (const char* name : kServiceNames) service_->SetServingStatus(name, ready_ && may_write_);
 }
 
 bool Health::ready() const {
   const MutexLock lock(mutex_);
-  return ready_;
+  return ready_ && may_write_;
 }
 
 void Health::SetCollection(const index::CollectionInfo& collection, bool serving) {

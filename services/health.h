@@ -27,6 +27,8 @@ class Health {
   // The service as a whole and its two services are SERVING.
   void SetReady();
   bool ready() const;
+  // Not ready although it answers: a balancer should prefer another. What was SetReady() before comes back with true.
+  void SetMayWrite(bool may_write);
 
   // A collection was loaded, made or removed. Those that have no health name are ignored.
   void SetCollection(const index::CollectionInfo& collection, bool serving);
@@ -35,11 +37,14 @@ class Health {
   void Stop();
 
  private:
+  void Show() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   const std::vector<std::string> collections_;
 
   mutable Mutex mutex_;
   grpc::HealthCheckServiceInterface* service_ ABSL_GUARDED_BY(mutex_) = nullptr;
   bool ready_ ABSL_GUARDED_BY(mutex_) = false;
+  bool may_write_ ABSL_GUARDED_BY(mutex_) = true;
 };
 
 }  // namespace omics::services

@@ -1,77 +1,20 @@
 #include "services/import_chroma.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <string>
-#include <system_error>
 #include <utility>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "base/log.h"
 #include "base/status.h"
-#include "base/uuid.h"
 #include "index/chroma_store.h"
 #include "services/convert.h"
+#include "services/spool.h"
 
 namespace omics::services {
 namespace {
 
-constexpr char kSpoolPrefix[] = "import-";
 constexpr std::chrono::milliseconds kProgressInterval{200};
-
-// A directory of one import, removed with this object, and the archive in it.
-class Spool {
- public:
-  static absl::StatusOr<std::unique_ptr<Spool>> Make(const std::filesystem::path& parent) {
-    const std::filesystem::path directory = parent / (kSpoolPrefix + MakeUuid());
-    std::error_code error;
-    std::filesystem::create_directories(directory, error);
-    if (error) return ErrnoStatus(error.value(), absl::StrCat("make ", directory.string()));
-    std::unique_ptr<Spool> spool(new Spool(directory));
-    spool->fd_ = open(spool->archive().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (spool->fd_ < 0) return ErrnoStatus(errno, absl::StrCat("make ", spool->archive().string()));
-    return spool;
-  }
-
-  ~Spool() {
-    if (fd_ >= 0) close(fd_);
-    std::error_code error;
-    std::filesystem::remove_all(directory_, error);
-    if (error) LogWarning(absl::StrCat("cannot remove ", directory_.string(), ": ", error.message()));
-  }
-  Spool(const Spool&) = delete;
-  Spool& operator=(const Spool&) = delete;
-
-  std::filesystem::path archive() const { return directory_ / "archive"; }
-  const std::filesystem::path& directory() const { return directory_; }
-  std::int64_t bytes() const { return bytes_; }
-
-  absl::Status Append(const std::string& chunk) {
-    bytes_ += static_cast<std::int64_t>(chunk.size());
-    if (bytes_ > kArchiveBytesMax) {
-      return absl::ResourceExhaustedError(absl::StrCat("the archive is larger than ", kArchiveBytesMax >> 30,
-                                                       " GiB: import it with `vectorctl import --data-dir`"));
-    }
-    for (std::size_t done = 0; done < chunk.size();) {
-      const ssize_t wrote = ::write(fd_, chunk.data() + done, chunk.size() - done);
-      if (wrote < 0 && errno != EINTR) return ErrnoStatus(errno, absl::StrCat("write ", archive().string()));
-      if (wrote > 0) done += static_cast<std::size_t>(wrote);
-    }
-    return absl::OkStatus();
-  }
-
- private:
-  explicit Spool(std::filesystem::path directory) : directory_(std::move(directory)) {}
-
-  const std::filesystem::path directory_;
-  int fd_ = -1;
-  std::int64_t bytes_ = 0;
-};
 
 // Tells the client how far the import is, and the import whether the client still wants it.
 class Progress {
@@ -118,9 +61,6 @@ absl::Status Receive(const Reader<pb::ImportChromaRequest>& read, Spool& spool, 
   pb::ImportChromaRequest message;
   while (read(&message)) {
     if (!message.has_chunk()) return absl::InvalidArgumentError("only the first message may hold the target");
-    if (message.chunk().size() > kChunkBytesMax) {
-      return absl::InvalidArgumentError("a piece of the archive has more than 2 MiB: send pieces of 1 MiB");
-    }
     OMICS_RETURN_IF_ERROR(spool.Append(message.chunk()));
     OMICS_RETURN_IF_ERROR(progress.Received(spool.bytes()));
   }
@@ -129,35 +69,11 @@ absl::Status Receive(const Reader<pb::ImportChromaRequest>& read, Spool& spool, 
   return progress.Flush();
 }
 
-// Counts a running import for as long as it lives.
-class Slot {
- public:
-  explicit Slot(std::atomic<int>& running) : running_(running), taken_(++running_ <= kImportsMax) {}
-  ~Slot() { --running_; }
-  Slot(const Slot&) = delete;
-  Slot& operator=(const Slot&) = delete;
-  bool taken() const { return taken_; }
-
- private:
-  std::atomic<int>& running_;
-  const bool taken_;
-};
-
 }  // namespace
-
-void SweepImports(const std::filesystem::path& spool_dir) {
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(spool_dir, error)) {
-    if (!absl::StartsWith(entry.path().filename().string(), kSpoolPrefix)) continue;
-    std::error_code removal;
-    std::filesystem::remove_all(entry.path(), removal);
-    if (removal) LogWarning(absl::StrCat("cannot remove ", entry.path().string(), ": ", removal.message()));
-  }
-}
 
 absl::Status ChromaImporter::Run(const Reader<pb::ImportChromaRequest>& read,
                                  const Writer<pb::ImportChromaResponse>& write, const Call& call) {
-  const Slot slot(running_);
+  const Slot slot(running_, kImportsMax);
   if (!slot.taken()) {
     return absl::ResourceExhaustedError(absl::StrCat(kImportsMax, " imports are running: try again when one is done"));
   }
@@ -168,11 +84,12 @@ absl::Status ChromaImporter::Run(const Reader<pb::ImportChromaRequest>& read,
   const index::ImportTarget target = ToImportTarget(first.target());
   OMICS_RETURN_IF_ERROR(catalog_.CheckImportTarget(call.principal, target));
   OMICS_RETURN_IF_ERROR(CheckNameIsFree(target, call));
-  OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<Spool> spool, Spool::Make(spool_dir_));
+  OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<Spool> spool,
+                         Spool::Make(spool_dir_, {kArchiveBytesMax, "import it with `vectorctl import --data-dir`"}));
   Progress progress(write, call);
   OMICS_RETURN_IF_ERROR(Receive(read, *spool, progress));
   OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<index::ChromaStore> store,
-                         index::ChromaStore::Open(spool->archive(), spool->directory(), index::ChromaLimits()));
+                         index::ChromaStore::Open(spool->file(), spool->directory(), index::ChromaLimits()));
   const index::ImportProgressFn tell = [&progress](std::int64_t rows_done, std::int64_t rows_total) {
     return progress.Imported(rows_done, rows_total);
   };

@@ -22,12 +22,6 @@ namespace pb = ::omics::vector::v1;
 inline constexpr std::int64_t kArchiveBytesMax = std::int64_t{16} << 30;
 // Each holds a thread, and its archive on disk twice.
 inline constexpr int kImportsMax = 2;
-// What one message carries, with room for clients that round up.
-inline constexpr std::size_t kChunkBytesMax = std::size_t{2} << 20;
-
-// Removes what a killed process left in `spool_dir`. Call before anything imports.
-void SweepImports(const std::filesystem::path& spool_dir);
-
 // Thread safety: all members may be called from any thread.
 class ChromaImporter {
  public:

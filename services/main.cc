@@ -16,6 +16,7 @@
 #include "services/options.h"
 #include "services/security.h"
 #include "services/server.h"
+#include "services/ship.h"
 
 namespace omics::services {
 namespace {
@@ -64,10 +65,12 @@ int Serve(int argc, const char* const* argv, const Options& options) {
   auto security = LoadSecurity(options);
   if (!security.ok()) return Fail(security.status(), kBadConfiguration);
   auto server = Server::Start(options, *std::move(security));
+  if (absl::IsCancelled(server.status())) return 0;  // a signal came before it was up
   if (!server.ok()) return Fail(server.status(), kFailed);
   while (WaitForSignal() == SIGHUP) Reload(argc, argv, **server);
   std::thread(ForceOnSignal).detach();
-  std::thread(ForceAfter, std::chrono::seconds(options.drain_seconds) + kForceAfterDrain).detach();
+  const auto shipping = options.ship_to.empty() ? std::chrono::seconds(0) : kShipAtEnd;
+  std::thread(ForceAfter, std::chrono::seconds(options.drain_seconds) + shipping + kForceAfterDrain).detach();
   (*server)->Stop();
   server->reset();
   return 0;

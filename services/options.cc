@@ -7,6 +7,7 @@
 #include "absl/strings/str_replace.h"
 #include "base/address.h"
 #include "base/status.h"
+#include "cloud/s3.h"
 #include "services/prewarm_list.h"
 
 namespace omics::services {
@@ -15,6 +16,9 @@ namespace {
 constexpr std::int64_t kThreadsMax = 1024;
 constexpr std::int64_t kDrainSecondsMax = 3600;
 constexpr std::int64_t kDownloadBytesMax = std::int64_t{1} << 40;
+// Beyond it a lost disk would cost more than anyone expects of a service that ships.
+constexpr std::int64_t kShipSecondsMax = 3600;
+constexpr std::int64_t kLeaseSecondsMax = 600;
 constexpr std::int64_t kPollSecondsMax = 30 * 24 * 3600;
 
 // "grpc-address" → OMICS_VECTOR_GRPC_ADDRESS, then `others`.
@@ -62,6 +66,7 @@ void AddAccess(Config& config, Options& options) {
           "Watched: a change is in force within seconds; SIGHUP reads it at once."),
       options.tokens_file);
   cloud::AddTokenSecretOptions(config, options.token_secret);
+  cloud::AddJwtOptions(config, options.jwt);
   config.Add(Names("insecure-no-auth", "Accept every caller as admin."), options.insecure_no_auth);
   config.Add(Names("allow-reset", "Allow the RPC that removes everything."), options.allow_reset);
 }
@@ -93,6 +98,28 @@ void AddPrewarm(Config& config, Options& options) {
   config.Add(Names("aws-region", "Region of buckets and secrets.", {"AWS_REGION", "AWS_DEFAULT_REGION"}),
              options.aws_region);
   config.Add(Names("s3-unsigned", "Ask S3 without credentials: for public buckets."), options.s3_unsigned);
+}
+
+void AddShipping(Config& config, Options& options) {
+  config.Group("Shipping");
+  config.Add(Names("ship-to",
+                   "s3://BUCKET/PREFIX that every change is put to, and an empty data directory restored from; one "
+                   "service at a time writes there. Empty: the data directory is all there is."),
+             options.ship_to);
+  config.Add(Names("ship-seconds", "Seconds within which a change is put to --ship-to."), options.ship_seconds, 1,
+             kShipSecondsMax);
+  config.Add(Names("lease-seconds",
+                   "Seconds without S3 after which writes are refused; a service that was killed keeps the next one "
+                   "waiting a quarter longer."),
+             options.lease_seconds, 1, kLeaseSecondsMax);
+}
+
+absl::Status CheckShipping(const Options& options) {
+  if (options.ship_to.empty()) return absl::OkStatus();
+  const auto place = cloud::ParseS3Url(options.ship_to + "/x");
+  if (!place.ok()) return Annotate(place.status(), "--ship-to");
+  if (!options.s3_unsigned) return absl::OkStatus();
+  return absl::InvalidArgumentError("--ship-to writes to S3, which takes credentials: leave out --s3-unsigned");
 }
 
 absl::Status CheckPrewarm(const Options& options) {
@@ -130,6 +157,7 @@ void AddOptions(Config& config, Options& options) {
   AddListeners(config, options);
   AddAccess(config, options);
   AddPrewarm(config, options);
+  AddShipping(config, options);
   config.Group("Log");
   config.Add(Names("log-level", "trace, debug, info, warn or error. SIGHUP reads it again."), options.log_level);
   config.Add(Names("log-format", "auto, json or text."), options.log_format);
@@ -146,6 +174,7 @@ absl::Status CheckOptions(const Options& options) {
   if (options.data_dir.empty()) return absl::InvalidArgumentError("--data-dir is empty: name a directory");
   OMICS_RETURN_IF_ERROR(CheckSocketPath(options.grpc_unix_socket));
   OMICS_RETURN_IF_ERROR(CheckPrewarm(options));
+  OMICS_RETURN_IF_ERROR(CheckShipping(options));
   return CheckGrpcAddress(options);
 }
 

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "base/config.h"
+#include "cloud/jwt_options.h"
 #include "cloud/token_options.h"
 
 namespace omics::services {
@@ -20,6 +21,7 @@ struct Options {
   std::string authn_credentials;
   std::string tokens_file;
   cloud::TokenSecretOptions token_secret;  // its region is aws_region
+  cloud::JwtOptions jwt;
   bool insecure_no_auth = false;
   std::string tls_certificate;  // a PEM file; with tls_key, TLS on the TCP listener
   std::string tls_key;
@@ -33,6 +35,9 @@ struct Options {
   std::string s3_endpoint;                 // "" is AWS
   std::string aws_region = "us-east-1";
   bool s3_unsigned = false;
+  std::string ship_to;            // s3://bucket/prefix; "" keeps all on disk alone
+  std::int64_t ship_seconds = 5;  // within which a change is there
+  std::int64_t lease_seconds = 15;
   std::int64_t threads = 0;  // 0: what the cgroup gives
   std::int64_t drain_seconds = 15;
   std::string log_level = "info";

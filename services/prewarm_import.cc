@@ -1,5 +1,6 @@
 #include "services/prewarm_import.h"
 
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status.h"
 #include "base/text.h"
+#include "index/bundle.h"
 #include "index/chroma_store.h"
 
 namespace omics::services {
@@ -45,12 +47,34 @@ absl::StatusOr<index::ImportReport> ImportStore(const PrewarmEntry& entry, const
   return std::move(reports.at(0));
 }
 
+absl::StatusOr<index::ImportReport> LoadBundle(const PrewarmEntry& entry, const PrewarmFile& file,
+                                               index::Catalog& catalog, const index::ImportProgressFn& progress) {
+  index::BundleTarget target;
+  target.name = entry.collection;
+  index::BundleLimits limits;
+  std::int64_t rows = 0;
+  limits.progress = [&](std::int64_t done, std::int64_t total) {
+    const double part = static_cast<double>(done) / static_cast<double>(std::max<std::int64_t>(total, 1));
+    return progress ? progress(static_cast<std::int64_t>(part * static_cast<double>(rows)), rows) : absl::OkStatus();
+  };
+  OMICS_ASSIGN_OR_RETURN(const index::BundleManifest manifest, index::ReadBundleManifest(file.path));
+  rows = manifest.records;
+  OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<index::StagedCollection> staged,
+                         index::StageBundle(catalog, file.path, target, limits));
+  index::ImportReport report;
+  report.records = staged->collection().Count();
+  OMICS_ASSIGN_OR_RETURN(report.info,
+                         staged->Publish({.replace = true, .aliases = entry.aliases, .source = file.source}));
+  return report;
+}
+
 }  // namespace
 
 absl::StatusOr<index::ImportReport> ImportPrewarmFile(const PrewarmEntry& entry, const PrewarmFile& file,
                                                       index::Catalog& catalog,
                                                       const index::ImportProgressFn& progress) {
-  return ImportStore(entry, file, catalog, progress);
+  return index::LooksLikeBundle(file.path) ? LoadBundle(entry, file, catalog, progress)
+                                           : ImportStore(entry, file, catalog, progress);
 }
 
 }  // namespace omics::services

@@ -17,9 +17,10 @@ struct PrewarmFile {
 };
 
 // Imports the file beside what is served, then puts it under the entry's name and aliases in one durable step. What
-// kind of file it is, is decided here: a Chroma store in an archive, whose collection of the entry's name is taken, or
-// its only one. INVALID_ARGUMENT for a file that is damaged or of no known kind, or for a store where the choice is not
-// clear, naming what it holds; the error of `progress`; else those of index::Catalog. On any error nothing has changed.
+// kind of file it is, is decided here: a bundle, which gets the entry's name whatever it was saved under, or a Chroma
+// store in an archive, whose collection of the entry's name is taken, or its only one. INVALID_ARGUMENT for a file that
+// is damaged or of no known kind, or for a store where the choice is not clear, naming what it holds; the error of
+// `progress`; else those of index::Catalog. On any error nothing has changed.
 absl::StatusOr<index::ImportReport> ImportPrewarmFile(const PrewarmEntry& entry, const PrewarmFile& file,
                                                       index::Catalog& catalog, const index::ImportProgressFn& progress);
 

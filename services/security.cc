@@ -70,6 +70,7 @@ absl::StatusOr<Security> LoadSecurity(const Options& options) {
   security.sources.tokens_file = options.tokens_file;
   security.sources.tokens_secret = options.token_secret.secret;
   security.sources.insecure_no_auth = options.insecure_no_auth;
+  security.sources.end_users = !options.jwt.issuer.empty();
   OMICS_ASSIGN_OR_RETURN(security.tokens, LoadTokens(security.sources));
   OMICS_ASSIGN_OR_RETURN(security.tls, LoadTls(options));
   return security;

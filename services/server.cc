@@ -8,6 +8,7 @@
 #include <grpcpp/resource_quota.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
 #include <string>
@@ -20,21 +21,24 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/resources.h"
+#include "base/signals.h"
 #include "base/status.h"
 #include "base/tokens.h"
 #include "cloud/download.h"
+#include "cloud/jwt_options.h"
 #include "cloud/live_secret.h"
 #include "cloud/url.h"
 #include "index/catalog.h"
 #include "services/admin_service_impl.h"
 #include "services/guard.h"
 #include "services/health.h"
-#include "services/import_chroma.h"
 #include "services/listen.h"
 #include "services/prewarm.h"
 #include "services/prewarm_list.h"
 #include "services/prewarm_sources.h"
 #include "services/query_calls.h"
+#include "services/ship.h"
+#include "services/spool.h"
 #include "services/vector_service_impl.h"
 
 namespace omics::services {
@@ -66,6 +70,9 @@ constexpr std::chrono::milliseconds kServerPingTimeout = std::chrono::seconds(20
 constexpr std::chrono::milliseconds kTurnAway{500};
 // What is left then (health watches, mostly) gets this to finish before it is cancelled.
 constexpr std::chrono::milliseconds kCancelAfter{500};
+
+// How soon a signal is noticed while the service is not up yet.
+constexpr std::chrono::milliseconds kSignalInterval{50};
 
 // gRPC's own reports go to our log, below what anyone sees by default.
 void LogFromGrpc(gpr_log_func_args* args) { LogDebug(absl::StrCat("grpc: ", args->message)); }
@@ -122,9 +129,34 @@ std::shared_ptr<grpc::ServerCredentials> Credentials(const Security& security) {
 
 absl::StatusOr<std::unique_ptr<index::Catalog>> OpenCatalog(const Options& options, int threads) {
   index::CatalogOptions catalog_options;
+  catalog_options.keep_changes = !options.ship_to.empty();
   catalog_options.data_dir = options.data_dir;
   catalog_options.build_threads = threads;
   return index::Catalog::Open(catalog_options);
+}
+
+// Waiting for another's lease and restoring take as long as they take: a signal ends them.
+absl::StatusOr<std::unique_ptr<Shipping>> PrepareShipping(const Options& options, int threads) {
+  if (options.ship_to.empty()) return nullptr;
+  ShipSettings settings;
+  settings.url = options.ship_to;
+  settings.interval = std::chrono::seconds(options.ship_seconds);
+  settings.lease_time = std::chrono::seconds(options.lease_seconds);
+  settings.data_dir = options.data_dir;
+  settings.s3.endpoint = options.s3_endpoint;
+  if (!options.aws_region.empty()) settings.s3.region = options.aws_region;
+  settings.threads = threads;
+  std::atomic<bool> stop = false, done = false;
+  std::thread watcher([&] {
+    while (!done && !stop) {
+      stop = StopSignalPending();
+      std::this_thread::sleep_for(kSignalInterval);
+    }
+  });
+  auto shipping = Shipping::Prepare(std::move(settings), &stop);
+  done = true;
+  watcher.join();
+  return shipping;
 }
 
 std::filesystem::path SpoolDir(const Options& options) { return std::filesystem::path(options.data_dir) / "tmp"; }
@@ -164,13 +196,14 @@ std::vector<std::string> HealthNames(const Options& options, const PrewarmSettin
 // In order of construction: what stands below uses what stands above.
 struct Server::Parts {
   Parts(const Options& from, Security given, const Resources& resources, std::unique_ptr<index::Catalog> opened,
-        PrewarmSettings sources, std::unique_ptr<cloud::Downloader> downloader)
+        std::unique_ptr<Shipping> to_ship, PrewarmSettings sources, std::unique_ptr<cloud::Downloader> downloader)
       : options(from),
         security(std::move(given)),
         health(HealthNames(options, sources)),
         metrics("omics_vector_service"),
         tokens(security.sources, security.tokens),
         catalog(std::move(opened)),
+        shipping(std::move(to_ship)),
         prewarm_sources(std::move(sources), std::move(downloader), *catalog, health),
         guard(tokens, metrics),
         vector_handlers(*catalog, health),
@@ -183,6 +216,7 @@ struct Server::Parts {
   absl::Status RefreshTokens();
   absl::Status ServeMetrics();
   void AddPrewarmMetrics();
+  absl::Status Ship();
   absl::Status ServeGrpc(const Resources& resources);
   absl::Status AddTcp(grpc::ServerBuilder& builder);
   absl::Status AddUnixSocket(grpc::ServerBuilder& builder);
@@ -195,6 +229,7 @@ struct Server::Parts {
   LiveTokens tokens;
   std::unique_ptr<cloud::TokenRefresher> token_refresher;  // null where there is nothing to watch
   std::unique_ptr<index::Catalog> catalog;
+  std::unique_ptr<Shipping> shipping;  // null without --ship-to
   PrewarmSources prewarm_sources;
   Guard guard;
   VectorHandlers vector_handlers;
@@ -218,7 +253,7 @@ absl::Status Server::Parts::RefreshTokens() {
   secret.region = options.aws_region;
   OMICS_ASSIGN_OR_RETURN(token_refresher, cloud::StartTokenRefresher(secret, security.sources, tokens));
   if (token_refresher) token_refresher->AddGauges(metrics);
-  return absl::OkStatus();
+  return cloud::StartJwtVerifier(options.jwt, tokens, metrics);
 }
 
 absl::Status Server::Parts::ServeMetrics() {
@@ -229,6 +264,15 @@ absl::Status Server::Parts::ServeMetrics() {
                    [this] { return LowestRecall(*catalog); });
   AddPrewarmMetrics();
   return metrics.Serve(options.metrics_address);
+}
+
+absl::Status Server::Parts::Ship() {
+  if (!shipping) return absl::OkStatus();
+  OMICS_RETURN_IF_ERROR(shipping->Attach(*catalog));
+  shipping->AddMetrics(metrics);
+  guard.FenceWrites([this] { return shipping->CheckWrites(); });
+  shipping->SetListener([this](bool may_write) { health.SetMayWrite(may_write); });
+  return absl::OkStatus();
 }
 
 void Server::Parts::AddPrewarmMetrics() {
@@ -306,14 +350,16 @@ absl::StatusOr<std::unique_ptr<Server>> Server::Start(const Options& options, Se
   LogInfo(absl::StrCat("vector-service ", OMICS_VECTOR_VERSION, " data_dir=", options.data_dir, " threads=", threads,
                        " memory_bytes=", resources.memory_bytes, " (", resources.source, ")"));
   if (security.tokens.allows_all()) LogWarning("--insecure-no-auth: every caller is admin");
+  OMICS_ASSIGN_OR_RETURN(std::unique_ptr<Shipping> shipping, PrepareShipping(options, threads));
   OMICS_ASSIGN_OR_RETURN(std::unique_ptr<index::Catalog> catalog, OpenCatalog(options, threads));
-  SweepImports(SpoolDir(options));
+  SweepSpools(SpoolDir(options));
   Resources given = resources;
   given.threads = threads;
   OMICS_ASSIGN_OR_RETURN(PrewarmSettings sources, Sources(options));
   OMICS_ASSIGN_OR_RETURN(auto downloader, cloud::Downloader::Make(Downloads(options, sources.entries)));
-  auto parts = std::make_unique<Parts>(options, std::move(security), given, std::move(catalog), std::move(sources),
-                                       std::move(downloader));
+  auto parts = std::make_unique<Parts>(options, std::move(security), given, std::move(catalog), std::move(shipping),
+                                       std::move(sources), std::move(downloader));
+  OMICS_RETURN_IF_ERROR(parts->Ship());
   OMICS_RETURN_IF_ERROR(parts->RefreshTokens());
   OMICS_RETURN_IF_ERROR(parts->ServeMetrics());
   OMICS_RETURN_IF_ERROR(parts->ServeGrpc(given));
@@ -352,6 +398,13 @@ void Server::Stop() {
   if (left > 0) LogWarning(absl::StrCat("cancelling ", left, " calls that did not end in time"));
   std::this_thread::sleep_for(kTurnAway);
   parts_->grpc->Shutdown(std::chrono::system_clock::now() + kCancelAfter);
+  if (parts_->shipping) {
+    const absl::Status shipped = parts_->shipping->Finish();
+    if (!shipped.ok()) {
+      LogError(
+          absl::StrCat("not all is in ", parts_->options.ship_to, ", what is left is on disk: ", shipped.ToString()));
+    }
+  }
   LogInfo("stopped");
 }
 

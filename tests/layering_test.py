@@ -35,6 +35,7 @@ LIBRARIES = {
     "CRoaring": (("roaring/*",), ("index/*.cc",)),
     "RE2": (("re2/*",), ("index/*.cc",)),
     "libarchive": (("archive.h", "archive_entry.h"), ("index/*.cc",)),
+    "zstd": (("zstd.h", "zstd_errors.h"), ("index/*.cc",)),
     "Highway": (("hwy/*",), ("index/internal/*.cc", "index/internal/*_inl.h")),
     "simdjson": (("simdjson.h", "simdjson/*"), ("index/*.cc", "gateway/*", "cloud/*.cc", "services/*.cc")),
     "OpenSSL": (("openssl/*",), ("base/*", "services/*", "gateway/*", "cloud/*.cc")),

@@ -24,6 +24,7 @@ constexpr std::array kCommands = {
     Command{"compact", "Build a collection's graph over all rows and give back deleted ones' space", RunCompact},
     Command{"recall", "Measure how many of the true nearest rows a collection's graph finds", RunRecall},
     Command{"alias", "Give collections second names, and point them elsewhere", RunAlias},
+    Command{"bundle", "Save collections with their graphs as files, check and load those", RunBundle},
     Command{"token", "Make a token, or the line that goes into the tokens file", RunToken},
 };
 

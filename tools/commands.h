@@ -15,6 +15,7 @@ int RunCompact(int argc, const char* const* argv);
 int RunRecall(int argc, const char* const* argv);
 int RunToken(int argc, const char* const* argv);
 int RunAlias(int argc, const char* const* argv);
+int RunBundle(int argc, const char* const* argv);
 
 // Picks the command that argv[1] names, or prints the list of commands.
 int RunVectorctl(int argc, const char* const* argv);

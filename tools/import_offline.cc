@@ -1,5 +1,4 @@
 #include "absl/strings/str_cat.h"
-#include "base/resources.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "base/uuid.h"
@@ -7,27 +6,12 @@
 #include "index/chroma_import.h"
 #include "index/chroma_store.h"
 #include "tools/import_job.h"
+#include "tools/offline_catalog.h"
 
 namespace omics::tools {
 namespace {
 
 namespace fs = std::filesystem;
-
-absl::StatusOr<std::unique_ptr<index::Catalog>> OpenCatalog(const ImportJob& job, const fs::path& data_dir) {
-  index::CatalogOptions options;
-  options.data_dir = data_dir;
-  options.build_threads = DetectResources().threads;
-  std::error_code ignored;
-  options.beside_chroma_store = fs::equivalent(job.store, data_dir, ignored);
-  auto catalog = index::Catalog::Open(options);
-  if (!catalog.ok() && Reason(catalog.status()) == "DATA_DIR_LOCKED") {
-    absl::Status status(catalog.status().code(),
-                        absl::StrCat(catalog.status().message(),
-                                     "; to import into the running service, give --address instead of --data-dir"));
-    return WithReason(std::move(status), "DATA_DIR_LOCKED");
-  }
-  return catalog;
-}
 
 // Where archives are unpacked: made when it is needed, removed with this object. Where this process is killed, the next
 // start of a service removes it: the name is that of the service's own imports.
@@ -76,7 +60,9 @@ absl::StatusOr<ImportedCollection> Settle(const index::ImportReport& report, con
 
 absl::StatusOr<std::vector<ImportedCollection>> ImportOffline(const ImportJob& job, const fs::path& data_dir,
                                                               Progress& progress) {
-  OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<index::Catalog> catalog, OpenCatalog(job, data_dir));
+  std::error_code ignored;
+  const bool in_place = fs::equivalent(job.store, data_dir, ignored);
+  OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<index::Catalog> catalog, OpenOffline(data_dir, "import into", in_place));
   const Scratch scratch(data_dir);
   OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<index::ChromaStore> store,
                          index::ChromaStore::Open(job.store, scratch.path(), index::ChromaLimits()));

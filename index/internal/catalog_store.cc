@@ -83,6 +83,10 @@ absl::StatusOr<CatalogStore> CatalogStore::Open(const std::filesystem::path& pat
   return store;
 }
 
+absl::Status CatalogStore::CopyTo(const std::filesystem::path& path) {
+  return connection_.CopyTo(path, [](std::int64_t, std::int64_t) { return absl::OkStatus(); });
+}
+
 absl::StatusOr<std::vector<std::string>> CatalogStore::Tenants() {
   OMICS_ASSIGN_OR_RETURN(SqliteStatement list, connection_.Prepare("SELECT name FROM tenants ORDER BY rowid"));
   std::vector<std::string> tenants;

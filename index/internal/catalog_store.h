@@ -35,6 +35,11 @@ class CatalogStore {
  public:
   static absl::StatusOr<CatalogStore> Open(const std::filesystem::path& path);
 
+  // Rises with everything that changes, and only then.
+  std::int64_t changes() const { return connection_.TotalChanges(); }
+  // The whole file as of now, to a new one.
+  absl::Status CopyTo(const std::filesystem::path& path);
+
   absl::StatusOr<std::vector<std::string>> Tenants();
   absl::StatusOr<std::vector<Database>> Databases();
   absl::StatusOr<std::vector<CatalogRow>> Collections();

@@ -189,6 +189,22 @@ absl::Status CollectionImpl::LoadTail(std::vector<RowIdentity> missing) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<CollectionImpl::Pinned> CollectionImpl::Pin() const {
+  // No write and no removal of a segment that is still searched can come in between.
+  MutexLock lock(write_mutex_);
+  OMICS_RETURN_IF_ERROR(failed_);
+  OMICS_ASSIGN_OR_RETURN(RecordSnapshot records, RecordSnapshot::Take(directory_ / kRecordsFile));
+  const std::shared_ptr<const Snapshot> snapshot = snapshot_.Load();
+  Pinned pinned = {std::move(records), {}, snapshot->dimension, snapshot->live_rows(), snapshot->sequence};
+  for (const SnapshotPart& part : snapshot->parts) {
+    if (!part.segment) continue;
+    const std::filesystem::path& path = part.segment->path();
+    OMICS_ASSIGN_OR_RETURN(FileDescriptor file, OpenForReading(path));
+    pinned.segments.push_back({path.filename().string(), std::move(file), part.segment->bytes()});
+  }
+  return pinned;
+}
+
 void CollectionImpl::SetHnsw(const HnswParameters& hnsw) {
   ef_search_ = hnsw.ef_search;
   MutexLock lock(write_mutex_);
@@ -260,6 +276,45 @@ absl::StatusOr<DeleteResult> CollectionImpl::Delete(const DeleteSpec& spec, Dead
   };
   OMICS_RETURN_IF_ERROR(queue_.Submit(request, deadline));
   return result;
+}
+
+absl::Status CollectionImpl::KeepChanges() {
+  MutexLock lock(write_mutex_);
+  return store_.KeepChanges();
+}
+
+absl::StatusOr<ChangeBatch> CollectionImpl::ChangesAfter(std::int64_t sequence, std::int64_t bytes_max) const {
+  std::vector<NumberedChange> changes;
+  {
+    MutexLock lock(write_mutex_);
+    OMICS_RETURN_IF_ERROR(failed_);
+    OMICS_ASSIGN_OR_RETURN(changes, store_.ChangesAfter(sequence, bytes_max));
+  }
+  ChangeBatch batch;
+  if (changes.empty()) return batch;
+  batch.first = changes.front().sequence;
+  batch.last = changes.back().sequence;
+  OMICS_ASSIGN_OR_RETURN(batch.bytes, PackChanges(changes));
+  return batch;
+}
+
+absl::Status CollectionImpl::DropChanges(std::int64_t up_to) {
+  MutexLock lock(write_mutex_);
+  OMICS_RETURN_IF_ERROR(failed_);
+  return store_.DropChanges(up_to);
+}
+
+absl::Status CollectionImpl::ApplyChanges(std::string_view batch) {
+  OMICS_ASSIGN_OR_RETURN(const std::vector<NumberedChange> changes, UnpackChanges(batch));
+  Request request;
+  request.alone = true;
+  request.apply = [&](RecordStore& store, std::vector<RowEffect>& effects) -> absl::Status {
+    for (const NumberedChange& change : changes) {
+      if (change.sequence > store.sequence()) OMICS_RETURN_IF_ERROR(store.Replay(change, effects));
+    }
+    return absl::OkStatus();
+  };
+  return queue_.Submit(request, kNoDeadline);
 }
 
 void CollectionImpl::CommitGroup(const std::vector<Request*>& group) {

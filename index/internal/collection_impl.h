@@ -16,6 +16,7 @@
 #include "index/collection.h"
 #include "index/internal/builder.h"
 #include "index/internal/commit_queue.h"
+#include "index/internal/file.h"
 #include "index/internal/published.h"
 #include "index/internal/record_store.h"
 #include "index/internal/snapshot.h"
@@ -40,6 +41,22 @@ class CollectionImpl : public Collection, public BuildTarget, public std::enable
   static absl::StatusOr<std::shared_ptr<CollectionImpl>> Open(const Place& place, const CatalogOptions& options,
                                                               Builder& builder);
 
+  // All that is on disk of the changes up to one sequence number, for as long as it lives, whatever is written, built
+  // and removed meanwhile. Rows that no segment holds are in the records.
+  struct Pinned {
+    struct SegmentFile {
+      std::string name;
+      FileDescriptor file;
+      std::int64_t bytes = 0;
+    };
+    RecordSnapshot records;
+    std::vector<SegmentFile> segments;
+    int dimension = 0;
+    std::int64_t rows = 0;
+    std::int64_t sequence = 0;
+  };
+  absl::StatusOr<Pinned> Pin() const;
+
   // For segments built from now on.
   void SetHnsw(const HnswParameters& hnsw);
   // The files are going away: writes fail with NOT_FOUND and nothing is built any more.
@@ -57,6 +74,12 @@ class CollectionImpl : public Collection, public BuildTarget, public std::enable
   absl::StatusOr<std::vector<std::vector<Hit>>> Query(const QuerySpec& spec, Deadline deadline) const override;
   absl::Status Compact(Deadline deadline) override;
   absl::StatusOr<RecallSample> MeasureRecall(int k, int ef, int samples, Deadline deadline) const override;
+
+  // From now on changes are kept for ChangesAfter().
+  absl::Status KeepChanges();
+  absl::StatusOr<ChangeBatch> ChangesAfter(std::int64_t sequence, std::int64_t bytes_max) const override;
+  absl::Status DropChanges(std::int64_t up_to) override;
+  absl::Status ApplyChanges(std::string_view batch) override;
 
   std::chrono::steady_clock::time_point BuildDue(std::chrono::steady_clock::time_point now) override;
 
@@ -121,7 +144,7 @@ class CollectionImpl : public Collection, public BuildTarget, public std::enable
 
   mutable Mutex write_mutex_;
   CondVar backlog_shrunk_;
-  RecordStore store_ ABSL_GUARDED_BY(write_mutex_);
+  mutable RecordStore store_ ABSL_GUARDED_BY(write_mutex_);
   HnswParameters hnsw_ ABSL_GUARDED_BY(write_mutex_);
   std::shared_ptr<Tail> tail_ ABSL_GUARDED_BY(write_mutex_);  // the one that grows; null before the next row makes it
   std::int64_t backlog_bytes_ ABSL_GUARDED_BY(write_mutex_) = 0;  // of sealed tails

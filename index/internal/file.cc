@@ -116,6 +116,15 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
+absl::StatusOr<std::string> ReadWholeFile(const std::filesystem::path& path) {
+  OMICS_ASSIGN_OR_RETURN(const FileDescriptor file, OpenForReading(path));
+  std::error_code error;
+  std::string bytes(std::filesystem::file_size(path, error), '\0');
+  if (error) return ErrnoStatus(error.value(), path.string());
+  OMICS_RETURN_IF_ERROR(ReadAt(file.get(), 0, bytes));
+  return bytes;
+}
+
 absl::StatusOr<MappedFile> MappedFile::Map(int fd, std::uint64_t bytes) {
   void* data = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, fd, 0);
   if (data == MAP_FAILED) return ErrnoStatus(errno, "mmap");

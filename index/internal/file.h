@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -59,6 +60,8 @@ absl::Status SyncDirectory(const std::filesystem::path& directory);
 
 // Reads exactly `bytes` at `offset`. DATA_LOSS if the file ends before.
 absl::Status ReadAt(int fd, std::uint64_t offset, std::span<char> bytes);
+
+absl::StatusOr<std::string> ReadWholeFile(const std::filesystem::path& path);
 
 // A file mapped read-only.
 class MappedFile {

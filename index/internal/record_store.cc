@@ -1,6 +1,7 @@
 #include "index/internal/record_store.h"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_map>
 #include <utility>
 
@@ -26,6 +27,10 @@ CREATE INDEX records_identity ON records(position, sequence);
 CREATE TABLE state(key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO state VALUES ('format', 1), ('dimension', 0), ('sequence', 0), ('next_position', 0);
 )sql";
+
+// Not part of the format: a store without it is whole, and what opens one ignores it.
+constexpr char kOutboxSchema[] =
+    "CREATE TABLE IF NOT EXISTS outbox(sequence INTEGER PRIMARY KEY, change BLOB NOT NULL)";
 
 // The columns of every SELECT that makes a record, in this order.
 constexpr char kRecordColumns[] = "position, sequence, id, embedding, document, uri, metadata";
@@ -184,6 +189,7 @@ void RecordStore::RollbackGroup() {
 absl::StatusOr<AppliedWrite> RecordStore::Apply(WriteMode mode, std::vector<RecordChange> changes) {
   if (mode != WriteMode::kInsert) changes = CombineRepeats(std::move(changes));
   const State before = state_;
+  const std::string kept = keeps_changes_ ? EncodeWrite(mode, changes) : "";
   OMICS_RETURN_IF_ERROR(connection_.Execute("SAVEPOINT request"));
   AppliedWrite applied;
   ++state_.sequence;
@@ -194,7 +200,11 @@ absl::StatusOr<AppliedWrite> RecordStore::Apply(WriteMode mode, std::vector<Reco
     return status;
   }
   OMICS_RETURN_IF_ERROR(connection_.Execute("RELEASE request"));
-  if (applied.effects.empty()) state_.sequence = before.sequence;
+  if (applied.effects.empty()) {
+    state_.sequence = before.sequence;
+  } else {
+    OMICS_RETURN_IF_ERROR(Keep(kept));
+  }
   applied.result.sequence_number = state_.sequence;
   return applied;
 }
@@ -285,9 +295,79 @@ absl::StatusOr<AppliedDelete> RecordStore::ApplyDelete(const std::vector<std::st
     applied.effects.push_back({removed, std::nullopt});
   }
   applied.result.deleted = static_cast<std::int64_t>(applied.effects.size());
-  if (applied.result.deleted > 0) ++state_.sequence;
+  if (applied.result.deleted > 0) {
+    ++state_.sequence;
+    if (keeps_changes_) OMICS_RETURN_IF_ERROR(Keep(EncodeDelete(ids)));
+  }
   applied.result.sequence_number = state_.sequence;
   return applied;
+}
+
+absl::Status RecordStore::KeepChanges() {
+  if (keeps_changes_) return absl::OkStatus();
+  OMICS_RETURN_IF_ERROR(connection_.Execute(kOutboxSchema));
+  OMICS_ASSIGN_OR_RETURN(keep_, connection_.Prepare("INSERT INTO outbox(sequence, change) VALUES (?, ?)"));
+  OMICS_ASSIGN_OR_RETURN(
+      read_kept_, connection_.Prepare("SELECT sequence, change FROM outbox WHERE sequence > ? ORDER BY sequence"));
+  OMICS_ASSIGN_OR_RETURN(drop_kept_, connection_.Prepare("DELETE FROM outbox WHERE sequence <= ?"));
+  keeps_changes_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status RecordStore::Keep(const std::string& change) {
+  if (!keeps_changes_) return absl::OkStatus();
+  keep_.Bind(1, state_.sequence);
+  keep_.BindBlob(2, change);
+  return keep_.Run();
+}
+
+absl::StatusOr<std::vector<NumberedChange>> RecordStore::ChangesAfter(std::int64_t sequence, std::int64_t bytes_max) {
+  if (!keeps_changes_) return absl::FailedPreconditionError("the collection keeps no changes");
+  std::vector<NumberedChange> changes;
+  read_kept_.Bind(1, sequence);
+  for (std::int64_t bytes = 0; bytes < bytes_max;) {
+    OMICS_ASSIGN_OR_RETURN(const bool more, read_kept_.Step());
+    if (!more) return changes;
+    if (read_kept_.Int(0) != sequence + std::ssize(changes) + 1) break;
+    bytes += std::ssize(read_kept_.Text(1));
+    changes.push_back({read_kept_.Int(0), std::string(read_kept_.Text(1))});
+  }
+  read_kept_.Reset();
+  return changes;
+}
+
+absl::Status RecordStore::DropChanges(std::int64_t up_to) {
+  if (!keeps_changes_) return absl::OkStatus();
+  drop_kept_.Bind(1, up_to);
+  return drop_kept_.Run();
+}
+
+absl::Status RecordStore::Replay(const NumberedChange& change, std::vector<RowEffect>& effects) {
+  if (change.sequence != state_.sequence + 1) {
+    return absl::DataLossError(
+        absl::StrCat("change ", change.sequence, " does not follow ", state_.sequence, ", the last one that is here"));
+  }
+  OMICS_ASSIGN_OR_RETURN(const LoggedChange decoded, DecodeChange(change.bytes));
+  const bool keeps = std::exchange(keeps_changes_, false);
+  const absl::Status replayed = ReplayOnto(decoded, effects);
+  keeps_changes_ = keeps;
+  if (absl::IsInvalidArgument(replayed)) return absl::DataLossError(replayed.message());
+  OMICS_RETURN_IF_ERROR(replayed);
+  if (state_.sequence == change.sequence) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("change ", change.sequence, " changes nothing here: it was made elsewhere"));
+}
+
+absl::Status RecordStore::ReplayOnto(const LoggedChange& change, std::vector<RowEffect>& effects) {
+  std::vector<RowEffect> made;
+  if (change.is_delete) {
+    OMICS_ASSIGN_OR_RETURN(AppliedDelete applied, ApplyDelete(change.ids));
+    made = std::move(applied.effects);
+  } else {
+    OMICS_ASSIGN_OR_RETURN(AppliedWrite applied, Apply(change.mode, change.changes));
+    made = std::move(applied.effects);
+  }
+  effects.insert(effects.end(), std::make_move_iterator(made.begin()), std::make_move_iterator(made.end()));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::vector<RowIdentity>> RecordStore::ListIdentities() {
@@ -322,6 +402,20 @@ absl::Status RecordStore::ReadRows(const std::vector<std::int64_t>& positions, c
     visit(std::move(row));
   }
   return absl::OkStatus();
+}
+
+std::string_view RecordSchema() { return kSchema; }
+
+absl::StatusOr<RecordSnapshot> RecordSnapshot::Take(const std::filesystem::path& path) {
+  RecordSnapshot snapshot;
+  OMICS_ASSIGN_OR_RETURN(snapshot.connection_, SqliteConnection::OpenReader(path));
+  OMICS_RETURN_IF_ERROR(snapshot.connection_.Execute("BEGIN; SELECT value FROM state LIMIT 1"));
+  return snapshot;
+}
+
+absl::Status RemoveOutbox(const std::filesystem::path& copy) {
+  OMICS_ASSIGN_OR_RETURN(SqliteConnection connection, SqliteConnection::Open(copy, /*must_exist=*/true));
+  return connection.Execute("DROP TABLE IF EXISTS outbox");
 }
 
 absl::StatusOr<RecordReader> RecordReader::Open(const std::filesystem::path& path) {

@@ -2,6 +2,8 @@
 //
 //   records(position, id, sequence, embedding, document, uri, metadata)   one row per live record
 //   state(key, value)                                                     format, dimension, sequence, next_position
+//   outbox(sequence, change)                                              changes that are not shipped yet; only there
+//                                                                         once KeepChanges() was called
 #pragma once
 
 #include <cstdint>
@@ -9,10 +11,13 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "index/collection.h"
+#include "index/internal/change_log.h"
 #include "index/internal/row.h"
 #include "index/internal/sqlite.h"
 
@@ -53,6 +58,16 @@ class RecordStore {
   absl::Status CommitGroup();
   void RollbackGroup();
 
+  // From now on every change is also kept in the outbox, in the same commit. Not inside a group.
+  absl::Status KeepChanges();
+  // Those that directly follow `sequence`, until they have `bytes_max` (at least one is given); none where the next one
+  // is not kept. Not inside a group; after KeepChanges().
+  absl::StatusOr<std::vector<NumberedChange>> ChangesAfter(std::int64_t sequence, std::int64_t bytes_max);
+  absl::Status DropChanges(std::int64_t up_to);
+  // Inside a group: a change that another store made on the state that this one has now; it is not kept. DATA_LOSS if
+  // it cannot be that.
+  absl::Status Replay(const NumberedChange& change, std::vector<RowEffect>& effects);
+
   // Every live version, sorted by position. Reads an index only, not the records.
   absl::StatusOr<std::vector<RowIdentity>> ListIdentities();
   // The rows at `positions`, in their order; DATA_LOSS if one is not there.
@@ -75,12 +90,41 @@ class RecordStore {
   absl::Status Change(WriteMode mode, RecordChange& change, AppliedWrite& applied);
   absl::Status Merge(RecordChange& change);
   absl::Status CheckDimension(const RecordChange& change);
+  absl::Status Keep(const std::string& change);
+  absl::Status ReplayOnto(const LoggedChange& change, std::vector<RowEffect>& effects);
 
   SqliteConnection connection_;
-  SqliteStatement find_, insert_, update_, delete_, save_state_, read_row_;
+  SqliteStatement find_, insert_, update_, delete_, save_state_, read_row_, keep_, read_kept_, drop_kept_;
+  bool keeps_changes_ = false;
   State state_;      // of the group under way
   State committed_;  // of the last commit
 };
+
+// The statements that make the tables of a new record store.
+std::string_view RecordSchema();
+
+// All records as of one moment, whatever is written afterwards. SQLite's log cannot shrink below that moment while this
+// object lives.
+// Thread safety: one thread at a time.
+class RecordSnapshot {
+ public:
+  // As of now: the caller keeps the writer away meanwhile.
+  static absl::StatusOr<RecordSnapshot> Take(const std::filesystem::path& path);
+
+  // SqliteConnection::CopyTo.
+  absl::Status CopyTo(const std::filesystem::path& path,
+                      absl::FunctionRef<absl::Status(std::int64_t bytes_done, std::int64_t bytes_total)> tick) {
+    return connection_.CopyTo(path, tick);
+  }
+
+ private:
+  RecordSnapshot() = default;
+
+  SqliteConnection connection_;  // in a read transaction
+};
+
+// Takes the outbox, if there is one, out of a copy that is going elsewhere.
+absl::Status RemoveOutbox(const std::filesystem::path& copy);
 
 // The reading side: where ids stand. A connection of its own beside the writer's, each call one short read transaction.
 // Thread safety: one thread at a time.

@@ -13,6 +13,8 @@ namespace {
 
 // How long a connection waits for another's lock. Only checkpoints and readers meet here; a second writer cannot exist.
 constexpr int kBusyMilliseconds = 10'000;
+constexpr int kStrangersValueBytesMax = 16 << 20;
+constexpr int kPagesPerStep = 64;  // a megabyte of our pages
 
 absl::Status ToStatus(int code, sqlite3* connection, std::string_view what) {
   const std::string message =
@@ -29,6 +31,7 @@ absl::Status ToStatus(int code, sqlite3* connection, std::string_view what) {
       return absl::UnavailableError(message);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
+    case SQLITE_TOOBIG:
       return absl::DataLossError(message);
     default:
       return absl::UnavailableError(message);
@@ -67,6 +70,10 @@ void SqliteStatement::Bind(int index, const std::optional<std::string>& text) {
 
 void SqliteStatement::Bind(int index, std::span<const float> floats) {
   sqlite3_bind_blob64(statement_.get(), index, floats.data(), floats.size_bytes(), SQLITE_STATIC);
+}
+
+void SqliteStatement::BindBlob(int index, std::string_view bytes) {
+  sqlite3_bind_blob64(statement_.get(), index, bytes.data() ? bytes.data() : "", bytes.size(), SQLITE_STATIC);
 }
 
 void SqliteStatement::BindNull(int index) { sqlite3_bind_null(statement_.get(), index); }
@@ -146,6 +153,43 @@ absl::StatusOr<SqliteStatement> SqliteConnection::Prepare(std::string_view sql) 
 }
 
 std::int64_t SqliteConnection::Changes() const { return sqlite3_changes64(connection_.get()); }
+
+std::int64_t SqliteConnection::TotalChanges() const { return sqlite3_total_changes64(connection_.get()); }
+
+absl::Status SqliteConnection::Distrust() {
+  sqlite3* handle = connection_.get();
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_DEFENSIVE, 1, nullptr);
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, nullptr);
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_TRIGGER, 0, nullptr);
+  sqlite3_db_config(handle, SQLITE_DBCONFIG_ENABLE_VIEW, 0, nullptr);
+  sqlite3_limit(handle, SQLITE_LIMIT_LENGTH, kStrangersValueBytesMax);
+  return Execute("PRAGMA cell_size_check=ON");
+}
+
+absl::Status SqliteConnection::CopyTo(
+    const std::filesystem::path& path,
+    absl::FunctionRef<absl::Status(std::int64_t bytes_done, std::int64_t bytes_total)> tick) {
+  OMICS_ASSIGN_OR_RETURN(sqlite3 * handle, OpenHandle(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE));
+  SqliteConnection copy;
+  copy.connection_.reset(handle);
+  OMICS_RETURN_IF_ERROR(copy.Execute("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF"));
+  OMICS_ASSIGN_OR_RETURN(SqliteStatement page_size, Prepare("PRAGMA page_size"));
+  OMICS_RETURN_IF_ERROR(page_size.Step().status());
+  const std::int64_t page_bytes = page_size.Int(0);
+  page_size.Reset();
+  sqlite3_backup* backup = sqlite3_backup_init(handle, "main", connection_.get(), "main");
+  if (!backup) return ToStatus(sqlite3_errcode(handle), handle, "copy to " + path.string());
+  int code = SQLITE_OK;
+  absl::Status told;
+  while (code == SQLITE_OK && told.ok()) {
+    code = sqlite3_backup_step(backup, kPagesPerStep);
+    const std::int64_t pages = sqlite3_backup_pagecount(backup);
+    told = tick((pages - sqlite3_backup_remaining(backup)) * page_bytes, pages * page_bytes);
+  }
+  sqlite3_backup_finish(backup);
+  OMICS_RETURN_IF_ERROR(told);
+  return code == SQLITE_DONE ? absl::OkStatus() : ToStatus(code, handle, "copy to " + path.string());
+}
 
 absl::StatusOr<SqliteTransaction> SqliteTransaction::Begin(SqliteConnection& connection) {
   OMICS_RETURN_IF_ERROR(connection.Execute("BEGIN IMMEDIATE"));

@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 
 struct sqlite3;
@@ -27,6 +28,7 @@ class SqliteStatement {
   void Bind(int index, std::string_view text);
   void Bind(int index, const std::optional<std::string>& text);  // NULL if absent
   void Bind(int index, std::span<const float> floats);           // a blob, in the machine's (little-endian) order
+  void BindBlob(int index, std::string_view bytes);
   void BindNull(int index);
 
   // True when there is a row, false at the end. RESOURCE_EXHAUSTED (DISK_FULL), DATA_LOSS (corrupt file), else
@@ -67,6 +69,16 @@ class SqliteConnection {
   absl::StatusOr<SqliteStatement> Prepare(std::string_view sql);
   // Rows changed by the last statement.
   std::int64_t Changes() const;
+  // Rows changed since the connection was opened.
+  std::int64_t TotalChanges() const;
+
+  // For a file that a stranger wrote: nothing in its schema is run, damaged pages are noticed, no value is larger than
+  // 16 MiB (no part of a record is).
+  absl::Status Distrust();
+  // Copies the database to a new file, as this connection sees it: in a transaction, as of its first read. `tick` is
+  // called once a megabyte or so; its error ends the copy, and what is there of the file is worth nothing then.
+  absl::Status CopyTo(const std::filesystem::path& path,
+                      absl::FunctionRef<absl::Status(std::int64_t bytes_done, std::int64_t bytes_total)> tick);
 
  private:
   struct Closer {

@@ -18,6 +18,12 @@ TEST(Sha256Test, AgreesWithTheStandardsExamples) {
   EXPECT_EQ(HexDigest(std::string(1'000'000, 'a')), "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+TEST(Sha256Test, PiecesGiveTheDigestOfTheWhole) {
+  Sha256Hasher hasher;
+  for (const char* piece : {"a", "", "bc"}) hasher.Add(piece);
+  EXPECT_EQ(hasher.Hex(), HexDigest("abc"));
+}
+
 TEST(ToHexTest, EveryByteIsTwoLowerCaseDigits) {
   EXPECT_EQ(ToHex(""), "");
   EXPECT_EQ(ToHex(std::string_view("\x00\x0f\xa5\xff", 4)), "000fa5ff");

@@ -242,9 +242,12 @@ TEST(TokenFromAuthorizationTest, AllSpellings) {
 TEST(TokenFromAuthorizationTest, NothingThatIsNoTokenOfOurs) {
   for (const std::string& value : {std::string(), std::string("  "), std::string("Bearer"), std::string("Basic"),
                                    std::string("Bearer "), std::string("Digest T0"), std::string("Basic !!!!"),
-                                   "Basic " + absl::Base64Escape("no colon"), std::string(9000, 'x')}) {
+                                   "Basic " + absl::Base64Escape("no colon"), std::string(12289, 'x')}) {
     EXPECT_EQ(TokenFromAuthorization(value), "") << value.substr(0, 40);
   }
+  const std::string longest(8192, 'x');
+  EXPECT_EQ(TokenFromAuthorization("Bearer " + longest), longest);
+  EXPECT_EQ(TokenFromAuthorization("Basic " + absl::Base64Escape("user:" + longest)), longest);
 }
 
 TEST(AllowAllTest, EveryCallerIsAdmin) {

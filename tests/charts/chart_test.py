@@ -140,6 +140,27 @@ def test_both_programs_get_the_tokens(tokens, variable, value):
     assert mounted == [variable.endswith("FILE")] * 2
 
 
+USERS = {"issuer": "https://issuer.example.com", "audience": "app", "roles": "*=read", "tenantClaim": "custom:tenant"}
+
+
+def test_both_programs_take_users_tokens_and_need_no_others():
+    for each in pod({"endUsers": {**USERS, "tokenUse": "id"}}, {})["containers"]:
+        given = {name: value for name, value in environment(each).items() if "JWT" in name}
+        assert given == {"OMICS_VECTOR_JWT_ISSUER": USERS["issuer"], "OMICS_VECTOR_JWT_AUDIENCE": "app", "OMICS_VECTOR_JWT_ROLES": "*=read",
+                         "OMICS_VECTOR_JWT_TENANT_CLAIM": "custom:tenant", "OMICS_VECTOR_JWT_TOKEN_USE": "id"}
+    assert not any("JWT" in name for each in pod({})["containers"] for name in environment(each))
+
+
+@pytest.mark.parametrize("without", ["audience", "roles", "tenantClaim"])
+def test_half_of_what_users_need_is_refused(without):
+    assert "endUsers.issuer needs" in refusal({**TOKENS, "endUsers": {**USERS, without: ""}})
+
+
+def test_users_do_not_go_with_an_open_door():
+    assert "insecureNoAuth" in refusal({"tokens": {"insecureNoAuth": True}, "endUsers": USERS})
+    assert "needs" in refusal({**TOKENS, "endUsers": {**USERS, "tenant": "a"}})
+
+
 def test_a_watched_file_is_not_a_subpath():
     mounts = [mount for each in pod({})["containers"] for mount in each["volumeMounts"]]
     assert mounts and not any("subPath" in mount for mount in mounts)
@@ -228,7 +249,9 @@ def test_the_dashboard_shows_only_metrics_that_are_exported():
 
 def test_the_variables_are_ones_that_the_programs_know():
     sources = "".join(path.read_text() for room in ("cloud", "services", "gateway") for path in (ROOT / room).glob("*.cc"))
-    everything = pod({**READ_ONLY, "tls": {"existingSecret": "a"}, "aws": {"s3Unsigned": True}})["containers"]
+    users = {**USERS, "jwksUrl": "a", "tokenUse": "a", "roleClaim": "a"}
+    everything = [*pod({**READ_ONLY, "tls": {"existingSecret": "a"}, "aws": {"s3Unsigned": True}, "endUsers": users})["containers"],
+                  *pod({"endUsers": {**USERS, "tenantClaim": "", "tenant": "a"}})["containers"]]
     for name in {name for each in everything for name in environment(each)}:
         flag = name.removeprefix("OMICS_VECTOR_").lower().replace("_", "-")
         assert f'"{name}"' in sources or f'"{flag}"' in sources, name

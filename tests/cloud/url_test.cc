@@ -57,7 +57,13 @@ TEST(JsonTest, OnlyAnObjectWithDistinctMembersIsTaken) {
   EXPECT_EQ(json->Text("a"), "x");
   EXPECT_EQ(json->numbers.at("n"), 1.5);
   EXPECT_EQ(json->Text("deep"), "");
-  for (const char* const bad : {"", "[]", "1", "{", R"({"a":"1","a":"2"})", "{\"a\": \x01}"}) {
+  EXPECT_TRUE(json->others.contains("deep") && json->others.contains("list"));
+  EXPECT_EQ(ReadFlatJson(R"({"l":["a","b"],"e":[]})")->lists.at("l"), (std::vector<std::string>{"a", "b"}));
+  const std::string deep(1000, '[');
+  EXPECT_THAT(ReadFlatJson("{\"a\":" + deep + std::string(1000, ']') + "}"),
+              HasCode(absl::StatusCode::kInvalidArgument, "JSON"));
+  for (const char* const bad : {"", "[]", "1", "{", R"({"a":"1","a":"2"})", R"({"a":{"b":1,"b":true}})",
+                                R"({"a":[{"b":1,"\u0062":1}]})", "{\"a\": \x01}"}) {
     EXPECT_THAT(ReadFlatJson(bad), HasCode(absl::StatusCode::kInvalidArgument, "JSON")) << bad;
   }
 }

@@ -23,6 +23,7 @@ SECTIONS = ["Overview", "Architecture", "Authentication & Authorization", "API D
             "Cost Estimate", "Migration Path", "Operations", "Open Questions"]
 # What belongs to others: the app's own switch, AWS's and the shell's variables.
 FOREIGN_VARIABLES = {"LOBSTER_VECTOR_CLOUD_URL", "AWS_REGION"}
+EXAMPLE_POOL = "https://cognito-idp.us-east-1.amazonaws.com/us-east-1_AbCdEfGhI"
 # Dollars in us-east-1, as the page states them.
 HOURS = 730
 VCPU, GB = 0.03238, 0.00356
@@ -38,8 +39,9 @@ def help_of(*words):
 def helps():
     commands = re.findall(r"^  ([a-z]+) ", help_of("vectorctl").split("Commands:")[1].split("Examples:")[0], re.M)
     texts = {("vectorctl", command): help_of("vectorctl", command) for command in commands}
-    for action in re.findall(r"vectorctl token ([a-z]+)", texts[("vectorctl", "token")]):
-        texts[("vectorctl", "token", action)] = help_of("vectorctl", "token", action)
+    for command in ("token", "bundle"):
+        for action in re.findall(rf"vectorctl {command} ([a-z]+)", texts[("vectorctl", command)]):
+            texts[("vectorctl", command, action)] = help_of("vectorctl", command, action)
     for program in ("vector-service", "vector-gateway"):
         texts[(program,)] = help_of(program)
     return texts
@@ -136,6 +138,17 @@ def test_variables_of_the_stack_exist(helps):
         assert re.search(rf"\b{name}\b", everything), f"the stack sets {name}, which no program knows"
 
 
+def test_the_example_of_end_users_is_a_configuration_of_both_programs():
+    users = json.loads(re.search(r"```json\n(.*?)```", section("Operations"), re.S)[1])
+    known = set(re.findall(r"'([\w-]+)'", re.search(r"END_USER_OPTIONS[^=]*= \[(.*?)\]", STACK["settings.ts"], re.S)[1]))
+    assert known == {name.removeprefix("--jwt-") for name in re.findall(r"^  (--jwt-[\w-]+)", help_of("vector-service"), re.M)}
+    assert set(users) <= known and users["issuer"] == EXAMPLE_POOL
+    for program in ("vector-service", "vector-gateway"):
+        variables = {f"OMICS_VECTOR_JWT_{name.upper().replace('-', '_')}": value for name, value in users.items()}
+        done = subprocess.run([PROGRAMS[program], "--check-config"], env={**os.environ, **variables}, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 0, done.stderr
+
+
 def test_switches_are_those_of_the_stack():
     known = set(re.findall(r"'(\w+)'", re.search(r"SWITCHES = \[(.*?)\]", STACK["settings.ts"], re.S)[1]))
     table = {name for line in section("Architecture").splitlines() if re.match(r"\| `[a-zA-Z]+`", line)
@@ -178,7 +191,7 @@ def test_urls_and_hosts_are_ours_or_known():
     domain = re.search(r"text\('domain', '([\w.-]+)'", STACK["settings.ts"])[1]
     for url in re.findall(r"https://[\w.-]+[^\s`|\")]*", PAGE):
         host = re.match(r"https://([\w.-]+)", url)[1]
-        assert host == domain or url in {each["url"] for each in PREWARM}, url
+        assert host == domain or url in {EXAMPLE_POOL, *(each["url"] for each in PREWARM)}, url
     assert set(re.findall(r"\b[\w.-]*vector\.omics-os\.com\b", PAGE)) == {domain, f"grpc.{domain}"}
 
 

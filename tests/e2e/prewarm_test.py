@@ -2,7 +2,6 @@
 
 S3 is a real moto server on loopback.
 """
-import contextlib
 import hashlib
 import http.client
 import http.server
@@ -20,12 +19,10 @@ import environments
 import ontology
 import pytest
 import stack as stacks
+from moto_s3 import BUCKET, S3
 
-BUCKET = "ontology-data"
 CELLS, UBERON = ontology.tarball("cell_ontology"), ontology.tarball("uberon")
 RECORDS = {CELLS: 3220, UBERON: 7407}
-# moto looks no further than that there is one.
-SIGNATURE = "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=none"
 READY_SECONDS_MAX = 10
 FIRST_QUERY_SECONDS_MAX = 0.05 * float(os.environ.get("OMICS_VECTOR_TEST_SLOWNESS", 4))  # the machine does other work, too
 PATIENCE_SECONDS = 60
@@ -36,31 +33,6 @@ client = chromadb.PersistentClient(sys.argv[1], settings=chromadb.Settings(anony
 for name, count in (("first_one", 3), ("second_one", 5)):
     client.create_collection(name).add(ids=[str(i) for i in range(count)], embeddings=[[i, 1.0, 2.0] for i in range(count)])
 """
-
-
-class S3:
-    """A moto server with one bucket."""
-
-    def __init__(self):
-        self.process = subprocess.Popen([environments.python_of("moto"), stacks.ROOT / "tests" / "cloud" / "moto_server.py"],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.port = int(self.process.stdout.readline())
-        self.put("", b"")
-
-    def put(self, key, body):
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
-            connection.request("PUT", f"/{BUCKET}/{key}".rstrip("/"), body=body, headers={"Authorization": SIGNATURE})
-            answer = connection.getresponse()
-            assert answer.status == 200, answer.read()
-
-    def settings(self, entries):
-        return {"OMICS_VECTOR_PREWARM": json.dumps(entries), "OMICS_VECTOR_S3_ENDPOINT": f"http://127.0.0.1:{self.port}",
-                "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1"}
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait(30)
-        self.process.stdout.close()
 
 
 @pytest.fixture(scope="module")

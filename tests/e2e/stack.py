@@ -163,7 +163,7 @@ class Stack:
         """Runs vectorctl against the service, or on the data directory."""
         where = ["--data-dir", self.data] if offline else ["--address", self.grpc]
         done = subprocess.run([str(word) for word in (VECTORCTL, *words, *where)], capture_output=True, text=True,
-                              timeout=300, env=clean_environment(OMICS_VECTOR_TOKEN=self.token))
+                              timeout=300, env=clean_environment(**{**self.settings, "OMICS_VECTOR_TOKEN": self.token}))
         if check:
             assert done.returncode == 0, f"vectorctl {words}: code {done.returncode}\n{done.stdout}{done.stderr}"
         return done

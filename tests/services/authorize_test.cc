@@ -151,8 +151,11 @@ const std::map<std::string, Probe>& Probes() {
       {"ImportChroma",
        {About::kNewCollection, Role::kAdmin, R"(target { tenant: "lab" database: "cells" collection: "blood_new" })",
         StatusCode::INVALID_ARGUMENT}},
-      {"LoadBundle", {About::kCaller, Role::kAdmin, "", StatusCode::UNIMPLEMENTED}},
-      {"SaveBundle", {About::kCaller, Role::kAdmin, "", StatusCode::UNIMPLEMENTED}},
+      // No bundle follows the target.
+      {"LoadBundle",
+       {About::kNewCollection, Role::kAdmin, R"(target { tenant: "lab" database: "cells" name: "blood_new" })",
+        StatusCode::INVALID_ARGUMENT}},
+      {"SaveBundle", {About::kCollection, Role::kAdmin, ""}},
       {"Compact", {About::kCollection, Role::kAdmin, ""}},
       {"MeasureRecall", {About::kCollection, Role::kRead, "samples: 2 k: 1"}},
       {"GetStatus", {About::kList, Role::kRead, ""}},

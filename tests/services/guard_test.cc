@@ -77,6 +77,13 @@ TEST_F(GuardTest, EveryRpcHasOneRuleAndThereAreNoOthers) {
   for (const auto* method : EveryMethod()) EXPECT_EQ(rules[method->name()], 1) << method->full_name();
 }
 
+TEST_F(GuardTest, WhateverTakesMoreThanReadingChangesDataButForTwoRpcs) {
+  for (const auto& [name, role] : Roles()) {
+    EXPECT_EQ(ChangesData(name), role != Role::kRead && name != "SaveBundle" && name != "Compact") << name;
+  }
+  EXPECT_TRUE(ChangesData("SomethingNew"));
+}
+
 TEST_F(GuardTest, AnRpcWithoutARuleIsOpenToNoOne) {
   EXPECT_EQ(AuthorizeRpc({"", Role::kAdmin}, "Forgotten").code(), absl::StatusCode::kPermissionDenied);
   EXPECT_EQ(AuthorizeRpc({"", Role::kAdmin}, "").code(), absl::StatusCode::kPermissionDenied);

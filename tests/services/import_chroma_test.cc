@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 
+#include "services/spool.h"
 #include "tests/services/testing.h"
 
 namespace omics::services {
@@ -164,15 +165,15 @@ TEST_F(ImportChromaTest, AThirdImportAtOnceIsAskedToWait) {
   EXPECT_EQ(Import(server_.admin(), {}, "y").status.error_code(), StatusCode::INVALID_ARGUMENT);
 }
 
-TEST(SweepImportsTest, RemovesWhatAKilledImportLeftAndNothingElse) {
+TEST(SweepSpoolsTest, RemovesWhatAKilledImportLeftAndNothingElse) {
   TempDir directory;
   std::filesystem::create_directories(directory.path() / "import-1/deeper");
   WriteFile(directory.path() / "import-1/archive", "x");
   WriteFile(directory.path() / "other", "y");
-  SweepImports(directory.path());
+  SweepSpools(directory.path());
   EXPECT_FALSE(std::filesystem::exists(directory.path() / "import-1"));
   EXPECT_TRUE(std::filesystem::exists(directory.path() / "other"));
-  SweepImports(directory.path() / "missing");
+  SweepSpools(directory.path() / "missing");
 }
 
 }  // namespace

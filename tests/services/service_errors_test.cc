@@ -309,13 +309,5 @@ TEST_F(ServiceErrorsTest, ADeadlineReachesIntoALongScan) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
 }
 
-TEST_F(ServiceErrorsTest, BundlesSayThatTheyAreNotServedYet) {
-  const auto context = As(kAdminToken);
-  const auto reader = server_.admin().SaveBundle(context.get(), pb::SaveBundleRequest());
-  pb::SaveBundleResponse chunk;
-  EXPECT_FALSE(reader->Read(&chunk));
-  Expect(reader->Finish(), StatusCode::UNIMPLEMENTED, "", "bundles");
-}
-
 }  // namespace
 }  // namespace omics::services

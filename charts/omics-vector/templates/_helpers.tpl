@@ -17,9 +17,11 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- define "omics-vector.check" -}}
 {{- $t := .Values.tokens }}
 {{- if and $t.existingSecret $t.file }}{{ fail "tokens.existingSecret and tokens.file exclude each other: set one" }}{{ end }}
-{{- $some := or $t.existingSecret $t.file $t.secretsManager }}
-{{- if and $some $t.insecureNoAuth }}{{ fail "tokens.insecureNoAuth does not go with tokens: unset one of them" }}{{ end }}
-{{- if not (or $some $t.insecureNoAuth) }}{{ fail "no tokens: set tokens.existingSecret, tokens.file or tokens.secretsManager; or tokens.insecureNoAuth=true" }}{{ end }}
+{{- $some := or $t.existingSecret $t.file $t.secretsManager .Values.endUsers.issuer }}
+{{- if and $some $t.insecureNoAuth }}{{ fail "tokens.insecureNoAuth does not go with tokens or endUsers: unset one of them" }}{{ end }}
+{{- if not (or $some $t.insecureNoAuth) }}{{ fail "no tokens: set tokens.existingSecret, tokens.file, tokens.secretsManager or endUsers.issuer; or tokens.insecureNoAuth=true" }}{{ end }}
+{{- $u := .Values.endUsers }}
+{{- if and $u.issuer (or (not $u.audience) (not $u.roles) (eq (empty $u.tenantClaim) (empty $u.tenant))) }}{{ fail "endUsers.issuer needs endUsers.audience, endUsers.roles, and either endUsers.tenantClaim or endUsers.tenant" }}{{ end }}
 {{- if and (eq .Values.mode "read-only") (not .Values.prewarm.collections) }}{{ fail "mode read-only serves only what it loads: set prewarm.collections" }}{{ end }}
 {{- end }}
 {{- define "omics-vector.security" -}}
@@ -42,6 +44,13 @@ capabilities: {drop: [ALL]}
 {{- end }}
 {{- if .Values.tokens.insecureNoAuth }}
 - {name: OMICS_VECTOR_INSECURE_NO_AUTH, value: "on"}
+{{- end }}
+{{- if .Values.endUsers.issuer }}
+{{- range $name, $value := .Values.endUsers }}
+{{- if $value }}
+- {name: OMICS_VECTOR_JWT_{{ snakecase $name | upper }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
 {{- end }}
 {{- if .Values.tls.existingSecret }}
 - {name: OMICS_VECTOR_TLS_CERTIFICATE, value: /etc/omics-vector/tls/tls.crt}

@@ -67,6 +67,7 @@ function environment(settings: Settings, storage: Storage): Record<string, strin
     OMICS_VECTOR_AWS_REGION: settings.region,
     OMICS_VECTOR_DRAIN_SECONDS: String(DRAIN.toSeconds()),
     OMICS_VECTOR_LOG_FORMAT: 'json',
+    ...settings.endUsers,
   };
 }
 

@@ -42,6 +42,8 @@ export interface Settings {
   /** The prewarm list, as JSON text, and those of its sources that are S3 objects, as bucket/key. */
   readonly prewarm: string;
   readonly prewarmObjects: readonly string[];
+  /** What both programs are told about end users, as environment variables; empty: they take listed tokens alone. */
+  readonly endUsers: Readonly<Record<string, string>>;
   /** Refuse to delete the load balancers until this is off. */
   readonly protect: boolean;
 }
@@ -66,9 +68,15 @@ const SNAPSHOT_HOURS: readonly number[] = [0, 1, 2, 3, 4, 6, 8, 12, 24];
 // A task definition takes 64 KiB in all; three collections need less than one.
 const PREWARM_BYTES_MAX = 16 * 1024;
 
+// The options of the programs that begin with --jwt-.
+const END_USER_OPTIONS: readonly string[] = [
+  'issuer', 'jwks-url', 'audience', 'token-use', 'leeway-seconds', 'roles', 'role-claim', 'tenant-claim', 'tenant',
+];
+
 export const SWITCHES = [
   'domain', 'zone', 'region', 'shape', 'cpu', 'memory', 'architecture', 'volumeGiB', 'snapshotId', 'snapshotHours',
-  'replicasMin', 'replicasMax', 'vpc', 'egress', 'exposure', 'allowedCidrs', 'grpc', 'certificateArn', 'secretArn', 'prewarm', 'protect',
+  'replicasMin', 'replicasMax', 'vpc', 'egress', 'exposure', 'allowedCidrs', 'grpc', 'certificateArn', 'secretArn', 'prewarm', 'endUsers',
+  'protect',
 ] as const;
 
 type Switch = (typeof SWITCHES)[number];
@@ -112,20 +120,22 @@ function checkSize(cpu: number, memory: number): void {
   }
 }
 
-function readPrewarm(file: string): string {
+function readJson(name: Switch, file: string): unknown {
   let text: string;
   try {
     text = fs.readFileSync(file, 'utf8');
   } catch (error) {
-    throw new Error(`-c prewarm=${file}: cannot be read: ${(error as Error).message}`);
+    throw new Error(`-c ${name}=${file}: cannot be read: ${(error as Error).message}`);
   }
-  let parsed: unknown;
   try {
-    parsed = JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
-    throw new Error(`-c prewarm=${file}: is not JSON: ${(error as Error).message}`);
+    throw new Error(`-c ${name}=${file}: is not JSON: ${(error as Error).message}`);
   }
-  const compact = JSON.stringify(parsed);
+}
+
+function readPrewarm(file: string): string {
+  const compact = JSON.stringify(readJson('prewarm', file));
   if (compact.length > PREWARM_BYTES_MAX) throw new Error(`-c prewarm=${file}: has more than ${PREWARM_BYTES_MAX} bytes`);
   return compact;
 }
@@ -133,6 +143,23 @@ function readPrewarm(file: string): string {
 /** bucket/key of each s3:// source. What is wrong with the list otherwise, the service says at its start. */
 function objectsOf(prewarm: string): string[] {
   return [...prewarm.matchAll(/"url":"s3:\/\/([^"]+)"/g)].map((found) => found[1]!);
+}
+
+/** {"issuer": "…"} becomes OMICS_VECTOR_JWT_ISSUER. Whether the values go together, the programs say at their start. */
+function readEndUsers(file: string): Record<string, string> {
+  if (file === '') return {};
+  const parsed = readJson('endUsers', file);
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) throw new Error(`-c endUsers=${file}: must be a JSON object`);
+  const variables: Record<string, string> = {};
+  for (const [name, value] of Object.entries(parsed)) {
+    if (!END_USER_OPTIONS.includes(name)) throw new Error(`-c endUsers=${file}: ${name} must be one of ${END_USER_OPTIONS.join(', ')}`);
+    if (typeof value !== 'string') throw new Error(`-c endUsers=${file}: ${name} must be a text`);
+    variables[`OMICS_VECTOR_JWT_${name.toUpperCase().replaceAll('-', '_')}`] = value;
+  }
+  for (const name of ['issuer', 'audience', 'roles']) {
+    if (!(name in parsed)) throw new Error(`-c endUsers=${file}: ${name} is missing`);
+  }
+  return variables;
 }
 
 function checkDomain(domain: string, zone: string): void {
@@ -166,6 +193,7 @@ export function readSettings(context: Context): Settings {
     secretArn: read.text('secretArn', ''),
     prewarm,
     prewarmObjects: objectsOf(prewarm),
+    endUsers: readEndUsers(read.text('endUsers', '')),
     protect: read.flag('protect', true),
   };
   checkSize(settings.cpu, settings.memory);

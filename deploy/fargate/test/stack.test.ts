@@ -25,6 +25,16 @@ function template(switches: Switches = {}): Template {
   return fresh;
 }
 
+const scratch = fs.mkdtempSync(path.join(os.tmpdir(), 'stack-'));
+process.on('exit', () => fs.rmSync(scratch, { recursive: true }));
+
+/** A file that holds `value`. */
+function jsonFile(value: unknown): string {
+  const file = path.join(scratch, `${fs.readdirSync(scratch).length}.json`);
+  fs.writeFileSync(file, JSON.stringify(value));
+  return file;
+}
+
 function only(from: Template, type: string): Json {
   const found = Object.values(from.findResources(type));
   assert.equal(found.length, 1, `${found.length} resources of type ${type}`);
@@ -366,6 +376,16 @@ describe('switches', () => {
     fs.rmSync(folder, { recursive: true });
   });
 
+  it('endUsers: both programs take the tokens of the user pool', () => {
+    const file = jsonFile({ issuer: 'https://issuer.example.com', audience: 'app', roles: '*=read', 'tenant-claim': 'custom:tenant' });
+    const from = template({ endUsers: file });
+    for (const program of ['vector-service', 'vector-gateway']) {
+      assert.equal(environment(from, program).OMICS_VECTOR_JWT_ISSUER, 'https://issuer.example.com');
+      assert.equal(environment(from, program).OMICS_VECTOR_JWT_TENANT_CLAIM, 'custom:tenant');
+      assert.ok(!Object.keys(environment(template(), program)).some((name) => name.includes('JWT')));
+    }
+  });
+
   it('every one is covered by the template tests above', () => {
     const source = fs.readFileSync(path.join(__dirname, '..', '..', 'test', 'stack.test.ts'), 'utf8');
     for (const name of SWITCHES) assert.match(source, new RegExp(`\\b${name}\\b.*[:,]`), `no test of ${name}`);
@@ -385,6 +405,11 @@ describe('a wrong switch', () => {
     [{ domain: 'vector.example.org' }, /does not lie in -c zone=omics-os.com/],
     [{ prewarm: '/nowhere.json' }, /prewarm=\/nowhere.json: cannot be read/],
     [{ grpc: 'yes' }, /grpc=yes: must be on or off/],
+    [{ endUsers: '/nowhere.json' }, /endUsers=\/nowhere.json: cannot be read/],
+    [{ endUsers: jsonFile(['issuer']) }, /must be a JSON object/],
+    [{ endUsers: jsonFile({ issuers: 'x' }) }, /issuers must be one of issuer, jwks-url/],
+    [{ endUsers: jsonFile({ issuer: 1 }) }, /issuer must be a text/],
+    [{ endUsers: jsonFile({ issuer: 'x', audience: 'y' }) }, /roles is missing/],
   ];
   for (const [switches, message] of wrong) {
     it(JSON.stringify(switches), () => {
