@@ -1,6 +1,6 @@
 """Our engine beside the vector libraries of PyPI and Debian's FAISS: one thread, same vectors, same queries, in turns.
 
-    benchmarks/run libraries [--rows N] [--quick]
+    benchmarks/run libraries [--rows N] [--libraries A,B] [--first-builds] [--quick]
 
 GRID is searched whole: every build with every setting, one pass each. For recall@10 of .95, .99 and .995 each library's
 fastest setting on the real queries is then timed in turns with the others' (A-B-A-B), and the best pass counts for all
@@ -21,9 +21,10 @@ K = 10
 TARGETS = (0.95, 0.99, 0.995)
 WIDTHS = (10, 15, 20, 30, 40, 60, 80, 100, 150, 200, 300, 400)
 LARGE = 200_000  # rows from which only the first build of each library is made
+DEBIAN = "faiss-debian"  # M16, efC200
 GRID = {
     "ours": [({}, (0, *WIDTHS))],
-    "faiss (Debian, M16 efC200)": [({}, WIDTHS)],
+    DEBIAN: [({}, WIDTHS)],
     # LVQ and LeanVec refuse to run on processors that are not Intel's
     "scalable-vs": [({"codes": "float16", "degree": 32, "window": 200}, WIDTHS), ({"codes": "float16", "degree": 64, "window": 200}, WIDTHS),
                     ({"codes": "lvq8", "degree": 32, "window": 200}, WIDTHS), ({"codes": "lvq4x8", "degree": 32, "window": 200}, WIDTHS),
@@ -48,8 +49,8 @@ class Worker:
     def __init__(self, library, build, vectors, scratch):
         self.library, self.build, self.found = library, build, scratch / "found"
         program = stacks.BINARIES / "benchmarks" / "bench_worker"
-        if library == "ours" or library.startswith("faiss (Debian"):
-            command = [program, library.split()[0], vectors]
+        if library in ("ours", DEBIAN):
+            command = [program, library, vectors]
         else:
             command = [measure.LIBRARIES / "bin" / "python", measure.ROOT / "benchmarks" / "libraries_worker.py", library,
                        json.dumps(build), vectors]
@@ -163,13 +164,16 @@ def compare(report, data, target, seen, rounds):
 def ratios(report, what, rates):
     if "ours" not in rates:
         return
-    stock = next((name for name in rates if name.startswith("faiss (Debian")), None)
-    others = {name: rate for name, rate in rates.items() if name not in ("ours", stock)}
+    others = {name: rate for name, rate in rates.items() if name not in ("ours", DEBIAN)}
     if others:
         best = max(others, key=others.get)
         report.add(f"{what}: ours / {best}", rates["ours"] / others[best], "x")
-    if stock:
-        report.add(f"{what}: ours / Debian's FAISS", rates["ours"] / rates[stock], "x")
+    if DEBIAN in rates:
+        report.add(f"{what}: ours / Debian's FAISS", rates["ours"] / rates[DEBIAN], "x")
+
+
+def first_builds(grid):
+    return {library: builds[:1] for library, builds in grid.items()}
 
 
 def run(report, name, rows, grid, rounds):
@@ -177,7 +181,7 @@ def run(report, name, rows, grid, rounds):
         scratch = pathlib.Path(folder)
         data = Data(name, rows, scratch)
         if rows >= LARGE:
-            grid = {library: builds[:1] for library, builds in grid.items()}
+            grid = first_builds(grid)
         workers, seen = survey(report, data, grid, scratch)
         try:
             for target in TARGETS:
@@ -192,6 +196,7 @@ def main():
     parser.add_argument("--rows", type=int, action="append", help="mixed vectors (default: the ontologies, then 50,000)")
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--libraries", help="comma list of GRID's names (default: all)")
+    parser.add_argument("--first-builds", action="store_true", help="one build of each library, as from 200,000 rows on")
     parser.add_argument("--quick", action="store_true", help="3,000 vectors, one build of each library: a smoke test")
     told = parser.parse_args()
     missing = measure.make_libraries()
@@ -200,8 +205,10 @@ def main():
         report.add(f"{library} does not install here", 0, "", why)
     names = told.libraries.split(",") if told.libraries else list(GRID)
     grid = {name: GRID[name] for name in names if name not in missing}
+    if told.first_builds or told.quick:
+        grid = first_builds(grid)
     if told.quick:
-        run(report, "3,000 mixed", 3000, {name: builds[:1] for name, builds in grid.items()}, 2)
+        run(report, "3,000 mixed", 3000, grid, 2)
     else:
         for rows in told.rows or (0, 50_000):
             run(report, f"{rows:,} mixed" if rows else "Uberon + Cell Ontology", rows, grid, told.rounds)

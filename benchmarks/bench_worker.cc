@@ -1,6 +1,6 @@
 // Our engine, or Debian's FAISS, as one of the libraries that bench_libraries.py compares:
 //
-//   bench_worker ours|faiss VECTORS.npy
+//   bench_worker ours|faiss-debian VECTORS.npy
 //
 // Speaks as libraries_worker.py does: says {"built": seconds}, then per line `EF QUERIES.npy FOUND` of standard input
 // searches all queries, one at a time on one thread, writes the rows found (queries x 10, int64) and says
@@ -162,8 +162,8 @@ absl::Status Main(std::string_view kind, const std::string& path) {
 
 int main(int argc, char** argv) {
   const std::string_view kind = argc == 3 ? argv[1] : "";
-  if (kind != "ours" && kind != "faiss") {
-    std::fprintf(stderr, "usage: bench_worker ours|faiss VECTORS.npy\n");
+  if (kind != "ours" && kind != "faiss-debian") {
+    std::fprintf(stderr, "usage: bench_worker ours|faiss-debian VECTORS.npy\n");
     return 2;
   }
   const absl::Status status = omics::benchmarks::Main(kind, argv[2]);

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/metrics.h"
 #include "base/resources.h"
+#include "base/runtime.h"
 #include "base/signals.h"
 #include "base/status.h"
 #include "base/tokens.h"
@@ -98,6 +99,7 @@ int main(int argc, char** argv) {
       !status.ok()) {
     return Fail(status, kExitUsage);
   }
+  omics::SetUpRuntime();
   omics::BlockSignals();
   absl::StatusOr<omics::TokenSet> tokens = omics::LoadTokens(options.tokens);
   if (!tokens.ok()) return Fail(tokens.status(), kExitUsage);

@@ -11,6 +11,7 @@
 
 #include "base/config.h"
 #include "base/log.h"
+#include "base/runtime.h"
 #include "base/signals.h"
 #include "base/status.h"
 #include "services/options.h"
@@ -82,6 +83,7 @@ int Main(int argc, const char* const* argv) {
   if (const auto status = InitLog("vector-service", options.log_level, options.log_format); !status.ok()) {
     return Fail(status, kBadConfiguration);
   }
+  SetUpRuntime();
   umask(0027);  // nobody but the owner and the group reads the data
   // SQLite's temporary files go where the data is: the only place that can be written to in a container whose root
   // cannot.

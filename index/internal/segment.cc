@@ -13,9 +13,6 @@
 namespace omics::index {
 namespace {
 
-// One crowded row in ten, and the graph is not walked: below, the heaps of copies are few enough to be walked around.
-constexpr std::uint64_t kCrowdedShare = 10;
-
 absl::Status Damaged(const char* what) { return absl::DataLossError(absl::StrCat("its ", what, " is damaged")); }
 
 bool InFile(const SectionRange& section, std::uint64_t file_bytes) {
@@ -122,7 +119,7 @@ class SegmentReader {
     segment.identities_ = Section<RowIdentity>(segment, kIdentities);
     segment.payload_offsets_ = Section<std::uint64_t>(segment, kPayloadOffsets);
     segment.payloads_ = Section<char>(segment, kPayloads);
-    segment.walkable_ = header_.crowded_rows * kCrowdedShare <= header_.rows;
+    segment.walkable_ = Walkable(header_);
     segment.calibrated_ef_ = {static_cast<int>(header_.ef_few), static_cast<int>(header_.ef_many), header_.recall};
     CodeSpace& space = segment.codes_.space;
     space.metric = segment.metric_;

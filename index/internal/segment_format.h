@@ -58,6 +58,9 @@ struct SegmentHeader {
   std::uint64_t checksums_hash = 0;  // XXH3-64 of the kChecksums section
   std::uint64_t header_hash = 0;     // XXH3-64 of all before it
 };
+// One crowded row in ten, and the graph is not walked: below, the heaps of copies are few enough to be walked around.
+inline bool Walkable(const SegmentHeader& header) { return header.crowded_rows * 10 <= header.rows; }
+
 static_assert(std::is_trivially_copyable_v<SegmentHeader> && sizeof(SegmentHeader) < kSegmentHeaderBytes);
 static_assert(sizeof(RowIdentity) == 16 && std::is_trivially_copyable_v<RowIdentity>);
 

@@ -19,6 +19,17 @@
 namespace omics::index {
 namespace {
 
+// Half a kilobyte of links a row; more would be read slower than a few more rows.
+constexpr int kStrongerLinksMax = 64;
+
+// Twice the links, chosen from twice the candidates, but no fewer than the defaults: a client may have asked for less.
+HnswParameters Stronger(HnswParameters hnsw) {
+  const HnswParameters defaults;
+  hnsw.m = std::clamp(2 * hnsw.m, defaults.m, std::max(kStrongerLinksMax, hnsw.m));
+  hnsw.ef_construction = std::max(2 * hnsw.ef_construction, defaults.ef_construction);
+  return hnsw;
+}
+
 template <typename T>
 std::string_view Bytes(std::span<const T> values) {
   return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
@@ -126,33 +137,50 @@ class SegmentWriter {
         header_.rows * header_.dimension);
     const CodeTable table = MakeCodes({spec_.metric, header_.dimension, vectors, scales_});
     OMICS_RETURN_IF_ERROR(WriteCodes(table));
-    const CodesView codes = {table.space, table.rows};
-    OMICS_ASSIGN_OR_RETURN(const HnswGraph graph, WriteGraph(vectors, codes));
-    const CalibrationInput input = {spec_.metric, vectors, scales_, graph.view(), codes};
-    OMICS_ASSIGN_OR_RETURN(const CalibratedEf ef, Calibrate(input, spec_.cancelled));
-    header_.ef_few = static_cast<std::uint32_t>(ef.few);
-    header_.ef_many = static_cast<std::uint32_t>(ef.many);
-    header_.recall = ef.recall;
-    return absl::OkStatus();
+    OMICS_ASSIGN_OR_RETURN(const SearchParts parts, BuildToTarget(vectors, {table.space, table.rows}));
+    header_.ef_few = static_cast<std::uint32_t>(parts.ef.few);
+    header_.ef_many = static_cast<std::uint32_t>(parts.ef.many);
+    header_.recall = parts.ef.recall;
+    return WriteGraph(parts.graph);
   }
 
-  absl::StatusOr<HnswGraph> WriteGraph(std::span<const float> vectors, const CodesView& codes) {
+  struct SearchParts {
+    HnswGraph graph;
+    CalibratedEf ef;
+  };
+
+  // Where the graph as asked for does not reach the target, however widely it is walked, one with more links is tried.
+  absl::StatusOr<SearchParts> BuildToTarget(std::span<const float> vectors, const CodesView& codes) const {
+    OMICS_ASSIGN_OR_RETURN(SearchParts parts, Build(vectors, codes, spec_.hnsw));
+    if (parts.ef.recall >= kRecallTarget || !Walkable(header_)) return parts;
+    OMICS_ASSIGN_OR_RETURN(SearchParts stronger, Build(vectors, codes, Stronger(spec_.hnsw)));
+    return stronger.ef.recall > parts.ef.recall ? std::move(stronger) : std::move(parts);
+  }
+
+  absl::StatusOr<SearchParts> Build(std::span<const float> vectors, const CodesView& codes,
+                                    const HnswParameters& hnsw) const {
     HnswBuild build;
     build.codes = codes;
-    build.m = spec_.hnsw.m;
-    build.ef_construction = spec_.hnsw.ef_construction;
+    build.m = hnsw.m;
+    build.ef_construction = hnsw.ef_construction;
     build.threads = spec_.threads;
     build.vectors = vectors;
     build.scales = scales_;
     if (spec_.cancelled) build.cancelled = spec_.cancelled;
-    OMICS_ASSIGN_OR_RETURN(HnswGraph graph, BuildHnsw(build));
+    SearchParts parts;
+    OMICS_ASSIGN_OR_RETURN(parts.graph, BuildHnsw(build));
+    const CalibrationInput input = {spec_.metric, vectors, scales_, parts.graph.view(), codes};
+    OMICS_ASSIGN_OR_RETURN(parts.ef, Calibrate(input, spec_.cancelled));
+    return parts;
+  }
+
+  absl::Status WriteGraph(const HnswGraph& graph) {
     header_.m = static_cast<std::uint32_t>(graph.m);
     header_.entry_point = graph.entry_point;
     header_.max_level = graph.max_level;
     OMICS_RETURN_IF_ERROR(WriteSection(kLinks0, graph.links0));
     OMICS_RETURN_IF_ERROR(WriteSection(kUpperOffsets, graph.upper_offsets));
-    OMICS_RETURN_IF_ERROR(WriteSection(kUpperLinks, graph.upper_links));
-    return graph;
+    return WriteSection(kUpperLinks, graph.upper_links);
   }
 
   absl::Status WriteCodes(const CodeTable& codes) {

@@ -69,6 +69,27 @@ TEST(SegmentTest, GivesBackEveryPartOfEveryRow) {
   }
 }
 
+TEST(SegmentTest, AGraphThatMissesTheTargetIsBuiltAgainWithMoreLinks) {
+  const TempDir dir;
+  Input input(4000, Metric::kInnerProduct);
+  input.spec.hnsw.m = 4;
+  input.spec.hnsw.ef_construction = 16;
+  const auto segment = WriteSegment(dir.path(), input.spec, input.rows);
+  ASSERT_OK(segment);
+  EXPECT_GE((*segment)->graph().m, 16);
+  EXPECT_GE((*segment)->calibrated_ef().recall, kRecallTarget);
+}
+
+TEST(SegmentTest, AGraphThatReachesTheTargetIsLeftAsAskedFor) {
+  const TempDir dir;
+  Input input(3000);
+  input.spec.hnsw.m = 8;
+  const auto segment = WriteSegment(dir.path(), input.spec, input.rows);
+  ASSERT_OK(segment);
+  EXPECT_EQ((*segment)->graph().m, 8);
+  EXPECT_GE((*segment)->calibrated_ef().recall, kRecallTarget);
+}
+
 TEST(SegmentTest, TheWalkFindsWhatAFullScanFinds) {
   const TempDir dir;
   for (const Metric metric : {Metric::kSquaredL2, Metric::kCosine, Metric::kInnerProduct}) {
