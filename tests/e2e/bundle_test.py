@@ -83,8 +83,10 @@ def test_pushed_to_s3_and_loaded_by_an_empty_service(s3, source):
 def test_a_damaged_bundle_in_s3_is_not_served(s3, source, tmp_path):
     whole = tmp_path / "cells.tar.zst"
     source.vectorctl("bundle", "save", "cell_ontology_v2024_01", whole)
-    bytes = whole.read_bytes()
-    s3.put("damaged.tar.zst", bytes[:len(bytes) // 2] + b"?" + bytes[len(bytes) // 2 + 1:])
+    bundle = whole.read_bytes()
+    damaged = bytearray(bundle)
+    damaged[len(bundle) // 2] ^= 1
+    s3.put("damaged.tar.zst", bytes(damaged))
     entries = [{"collection": "cells", "url": f"s3://{BUCKET}/damaged.tar.zst"}]
     home = tmp_path / "home"
     home.mkdir()
@@ -96,7 +98,7 @@ def test_a_damaged_bundle_in_s3_is_not_served(s3, source, tmp_path):
         stack.grpc = stack.service.wait_for(r'listening grpc=(\d[^\s",]*)')[1]
         stack.service.wait_for("bundle member")
         assert list((stack.data / "collections").iterdir()) == []
-        s3.put("damaged.tar.zst", bytes)
+        s3.put("damaged.tar.zst", bundle)
         stack.service.wait_for(r"\bready\b")
         assert stack.service.terminate() == 0
     finally:
