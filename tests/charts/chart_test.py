@@ -98,6 +98,16 @@ def test_read_only_scales_and_fills_its_own_disk():
     assert "HorizontalPodAutoscaler" in kinds(READ_ONLY)
 
 
+def test_shipping_is_for_the_service_of_the_writable_mode():
+    values = {"shipping": {"to": "s3://bucket/vector", "seconds": 2}}
+    service, gateway = pod(values)["containers"]
+    assert environment(service)["OMICS_VECTOR_SHIP_TO"] == "s3://bucket/vector" and environment(service)["OMICS_VECTOR_SHIP_SECONDS"] == "2"
+    assert "OMICS_VECTOR_SHIP_TO" not in environment(gateway)
+    assert pod(values)["terminationGracePeriodSeconds"] == pod({})["terminationGracePeriodSeconds"] + 60
+    assert "OMICS_VECTOR_SHIP_TO" not in environment(pod({})["containers"][0])
+    assert "shipping.to" in refusal({**TOKENS, **READ_ONLY, **values})
+
+
 def test_read_only_without_autoscaling_has_a_count():
     values = {**READ_ONLY, "autoscaling": {"enabled": False}, "replicas": {"count": 3}}
     assert workload(values)["spec"]["replicas"] == 3

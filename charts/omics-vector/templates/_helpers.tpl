@@ -23,6 +23,7 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- $u := .Values.endUsers }}
 {{- if and $u.issuer (or (not $u.audience) (not $u.roles) (eq (empty $u.tenantClaim) (empty $u.tenant))) }}{{ fail "endUsers.issuer needs endUsers.audience, endUsers.roles, and either endUsers.tenantClaim or endUsers.tenant" }}{{ end }}
 {{- if and (eq .Values.mode "read-only") (not .Values.prewarm.collections) }}{{ fail "mode read-only serves only what it loads: set prewarm.collections" }}{{ end }}
+{{- if and .Values.shipping.to (ne .Values.mode "writable") }}{{ fail "shipping.to is for mode writable: pods of mode read-only have nothing to ship" }}{{ end }}
 {{- end }}
 {{- define "omics-vector.security" -}}
 allowPrivilegeEscalation: false
@@ -80,7 +81,8 @@ spec:
   automountServiceAccountToken: false
   # Variables made of Service names would begin with OMICS_VECTOR_, as our own do.
   enableServiceLinks: false
-  terminationGracePeriodSeconds: {{ add .Values.drainSeconds 15 }}
+  # With shipping the service takes up to a minute more for what is not in S3 yet.
+  terminationGracePeriodSeconds: {{ add .Values.drainSeconds 15 (ternary 60 0 (ne .Values.shipping.to "")) }}
   securityContext:
     runAsNonRoot: true
     runAsUser: 10001
@@ -111,6 +113,10 @@ spec:
         {{- if .Values.prewarm.collections }}
         - {name: OMICS_VECTOR_PREWARM, value: {{ toJson .Values.prewarm.collections | quote }}}
         - {name: OMICS_VECTOR_PREWARM_POLL_SECONDS, value: {{ .Values.prewarm.pollSeconds | quote }}}
+        {{- end }}
+        {{- if .Values.shipping.to }}
+        - {name: OMICS_VECTOR_SHIP_TO, value: {{ .Values.shipping.to | quote }}}
+        - {name: OMICS_VECTOR_SHIP_SECONDS, value: {{ .Values.shipping.seconds | quote }}}
         {{- end }}
         {{- if .Values.aws.s3Unsigned }}
         - {name: OMICS_VECTOR_S3_UNSIGNED, value: "on"}
