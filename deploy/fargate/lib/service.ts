@@ -28,6 +28,8 @@ const USER = '10001:10001';
 // Running calls end within it after SIGTERM; ECS then waits a little longer before it kills.
 const DRAIN = cdk.Duration.seconds(20);
 const STOP_TIMEOUT = cdk.Duration.seconds(60);
+// With shipping the service takes up to a minute more for what is not in the bucket yet; ECS waits no longer than this.
+const STOP_TIMEOUT_SHIPPING = cdk.Duration.seconds(120);
 
 export interface Task {
   readonly cluster: ecs.Cluster;
@@ -71,7 +73,7 @@ function environment(settings: Settings, storage: Storage): Record<string, strin
   };
 }
 
-function serviceEnvironment(settings: Settings): Record<string, string> {
+function serviceEnvironment(settings: Settings, storage: Storage): Record<string, string> {
   return {
     OMICS_VECTOR_DATA_DIR: DATA_DIR,
     // The root is read-only, and SQLite sorts in files of its own while it imports.
@@ -81,10 +83,11 @@ function serviceEnvironment(settings: Settings): Record<string, string> {
     OMICS_VECTOR_GRPC_ADDRESS: settings.grpc ? `0.0.0.0:${GRPC_PORT}` : '',
     OMICS_VECTOR_GRPC_BEHIND_PROXY: settings.grpc ? 'on' : 'off',
     OMICS_VECTOR_PREWARM: settings.prewarm,
+    ...(storage.shipped && { OMICS_VECTOR_SHIP_TO: `s3://${storage.shipped.bucketName}/vector` }),
   };
 }
 
-/** Only what the programs call: read this secret, the bucket of sources, and the objects of the prewarm list. */
+/** Only what the programs call: read this secret, the bucket of sources, and the objects of the prewarm list; ship to its bucket. */
 function allowTask(role: iam.IGrantable, settings: Settings, storage: Storage): void {
   role.grantPrincipal.addToPrincipalPolicy(new iam.PolicyStatement({
     actions: ['secretsmanager:GetSecretValue'],
@@ -94,6 +97,13 @@ function allowTask(role: iam.IGrantable, settings: Settings, storage: Storage): 
     actions: ['s3:GetObject'],
     resources: [storage.sources.arnForObjects('*'), ...settings.prewarmObjects.map((object) => `arn:${cdk.Aws.PARTITION}:s3:::${object}`)],
   }));
+  if (storage.shipped) {
+    role.grantPrincipal.addToPrincipalPolicy(new iam.PolicyStatement({
+      actions: ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'],
+      resources: [storage.shipped.arnForObjects('*')],
+    }));
+    role.grantPrincipal.addToPrincipalPolicy(new iam.PolicyStatement({ actions: ['s3:ListBucket'], resources: [storage.shipped.bucketArn] }));
+  }
   // Without it S3 answers 403 instead of 404 for an object that is not there.
   role.grantPrincipal.addToPrincipalPolicy(new iam.PolicyStatement({ actions: ['s3:ListBucket'], resources: [storage.sources.bucketArn] }));
 }
@@ -121,8 +131,9 @@ function addServiceContainer(task: ecs.FargateTaskDefinition, settings: Settings
     ...common(),
     image: from,
     entryPoint: ['vector-service'],
+    stopTimeout: settings.shipping ? STOP_TIMEOUT_SHIPPING : STOP_TIMEOUT,
     memoryLimitMiB: settings.memory - gatewayMemory(settings),
-    environment: { ...environment(settings, storage), ...serviceEnvironment(settings) },
+    environment: { ...environment(settings, storage), ...serviceEnvironment(settings, storage) },
     logging: logDriver(group, 'service'),
     portMappings: settings.grpc ? [{ name: 'grpc', containerPort: GRPC_PORT }] : [],
     // Any answer counts: a service that is loading or full is alive, and a replaced task starts from an empty volume.

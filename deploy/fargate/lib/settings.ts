@@ -23,6 +23,8 @@ export interface Settings {
   readonly snapshotId: string;
   /** Hours between two snapshots of the volume, 0: none. */
   readonly snapshotHours: number;
+  /** Whether every change is put into a bucket, from which a new task's empty volume is restored. */
+  readonly shipping: boolean;
   /** Bounds of the autoscaling of the read-only shape. */
   readonly replicasMin: number;
   readonly replicasMax: number;
@@ -74,7 +76,7 @@ const END_USER_OPTIONS: readonly string[] = [
 ];
 
 export const SWITCHES = [
-  'domain', 'zone', 'region', 'shape', 'cpu', 'memory', 'architecture', 'volumeGiB', 'snapshotId', 'snapshotHours',
+  'domain', 'zone', 'region', 'shape', 'cpu', 'memory', 'architecture', 'volumeGiB', 'snapshotId', 'snapshotHours', 'shipping',
   'replicasMin', 'replicasMax', 'vpc', 'egress', 'exposure', 'allowedCidrs', 'grpc', 'certificateArn', 'secretArn', 'prewarm', 'endUsers',
   'protect',
 ] as const;
@@ -182,6 +184,7 @@ export function readSettings(context: Context): Settings {
     volumeGiB: read.whole('volumeGiB', 10, 1, 16384),
     snapshotId: read.text('snapshotId', ''),
     snapshotHours: read.whole('snapshotHours', 1, 0, 24),
+    shipping: read.flag('shipping', false),
     replicasMin: read.whole('replicasMin', 2, 1, 100),
     replicasMax: read.whole('replicasMax', 6, 1, 100),
     vpc: read.choice('vpc', ['new', 'existing']),
@@ -204,6 +207,9 @@ export function readSettings(context: Context): Settings {
   if (settings.replicasMin > settings.replicasMax) throw new Error('-c replicasMin: must not exceed -c replicasMax');
   if (settings.snapshotId !== '' && shape === 'read-only') {
     throw new Error('-c snapshotId: the read-only shape has no volume; its truth are the sources of the prewarm list');
+  }
+  if (settings.shipping && shape === 'read-only') {
+    throw new Error('-c shipping=on: the read-only shape has nothing to ship; its truth are the sources of the prewarm list');
   }
   if (settings.vpc === 'existing' && settings.egress === 'public-ip') {
     throw new Error('-c egress=public-ip: only for a new VPC; in an existing one the private subnets have their own way out');

@@ -1,4 +1,4 @@
-// What outlives every task: the tokens, the sources of collections, and the load balancers' access logs.
+// What outlives every task: the tokens, the sources of collections, what is shipped, and the load balancers' access logs.
 
 import * as cdk from 'aws-cdk-lib';
 import * as s3 from 'aws-cdk-lib/aws-s3';
@@ -9,6 +9,8 @@ import { Settings } from './settings';
 export interface Storage {
   readonly tokens: secrets.ISecret;
   readonly sources: s3.Bucket;
+  /** Where every change goes; undefined without shipping. */
+  readonly shipped: s3.IBucket | undefined;
   readonly accessLogs: s3.Bucket;
 }
 
@@ -31,6 +33,17 @@ function makeTokens(scope: Construct, settings: Settings): secrets.ISecret {
   });
 }
 
+// Not versioned: the service removes what newer bundles cover, and nothing else may write there.
+function makeShipped(scope: Construct, settings: Settings, accessLogs: s3.IBucket): s3.IBucket | undefined {
+  if (!settings.shipping) return undefined;
+  return new s3.Bucket(scope, 'Shipped', {
+    ...CLOSED,
+    serverAccessLogsBucket: accessLogs,
+    serverAccessLogsPrefix: 'shipped/',
+    lifecycleRules: [{ abortIncompleteMultipartUploadAfter: cdk.Duration.days(1) }],
+  });
+}
+
 export function makeStorage(scope: Construct, settings: Settings): Storage {
   const accessLogs = new s3.Bucket(scope, 'AccessLogs', {
     ...CLOSED,
@@ -46,5 +59,5 @@ export function makeStorage(scope: Construct, settings: Settings): Storage {
       abortIncompleteMultipartUploadAfter: cdk.Duration.days(1),
     }],
   });
-  return { tokens: makeTokens(scope, settings), sources, accessLogs };
+  return { tokens: makeTokens(scope, settings), sources, shipped: makeShipped(scope, settings, accessLogs), accessLogs };
 }

@@ -48,8 +48,9 @@ export const SUPPRESSIONS: readonly Suppression[] = [
   },
   {
     path: 'Task/TaskRole/DefaultPolicy/Resource', id: 'AwsSolutions-IAM5',
-    reason: 'All objects of the bucket of sources, to read: their names carry collections and versions that are not known here.',
-    appliesTo: [{ regex: '/^Resource::<Sources.*\\.Arn>\\/\\*$/' }],
+    reason: 'All objects of the bucket of sources, to read, and of the bucket of shipped changes: their names carry collections and '
+      + 'versions that are not known here.',
+    appliesTo: [{ regex: '/^Resource::<(Sources|Shipped).*\\.Arn>\\/\\*$/' }],
   },
   {
     path: 'Task/ExecutionRole/DefaultPolicy/Resource', id: 'AwsSolutions-IAM5',

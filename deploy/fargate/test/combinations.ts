@@ -2,6 +2,7 @@
 export const COMBINATIONS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   writable: {},
   'read-only': { shape: 'read-only' },
+  'writable-shipping': { shipping: 'on' },
   'writable-internal-existing': { vpc: 'existing', exposure: 'internal' },
   'writable-public-existing': { vpc: 'existing' },
   'read-only-small': { shape: 'read-only', cpu: '512', memory: '2048', egress: 'public-ip', grpc: 'off', architecture: 'X86_64' },

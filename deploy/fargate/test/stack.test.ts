@@ -386,6 +386,20 @@ describe('switches', () => {
     }
   });
 
+  it('shipping: a bucket that the task alone may write, and time to ship the rest', () => {
+    const from = template({ shipping: 'on' });
+    assert.match(JSON.stringify(environment(from, 'vector-service').OMICS_VECTOR_SHIP_TO), /s3:\/\/.*Shipped.*\/vector/);
+    assert.equal(environment(from, 'vector-gateway').OMICS_VECTOR_SHIP_TO, undefined);
+    const writing = all(from, 'AWS::IAM::Policy').flatMap((each) => each.PolicyDocument.Statement)
+      .filter((each: Json) => [each.Action].flat().includes('s3:PutObject'));
+    assert.equal(writing.length, 1);
+    assert.match(JSON.stringify(writing[0].Resource), /Shipped/);
+    assert.ok(!JSON.stringify(writing[0].Resource).includes('Sources'));
+    assert.ok(JSON.stringify(all(from, 'AWS::ECS::TaskDefinition')).includes('"StopTimeout":120'));
+    assert.ok(!JSON.stringify(all(template(), 'AWS::ECS::TaskDefinition')).includes('"StopTimeout":120'));
+    assert.equal(environment(template(), 'vector-service').OMICS_VECTOR_SHIP_TO, undefined);
+  });
+
   it('every one is covered by the template tests above', () => {
     const source = fs.readFileSync(path.join(__dirname, '..', '..', 'test', 'stack.test.ts'), 'utf8');
     for (const name of SWITCHES) assert.match(source, new RegExp(`\\b${name}\\b.*[:,]`), `no test of ${name}`);
@@ -401,6 +415,7 @@ describe('a wrong switch', () => {
     [{ snapshotHours: '5' }, /snapshotHours=5: must be one of 0, 1, 2/],
     [{ replicasMin: '7' }, /replicasMin: must not exceed/],
     [{ shape: 'read-only', snapshotId: 'snap-1' }, /read-only shape has no volume/],
+    [{ shape: 'read-only', shipping: 'on' }, /read-only shape has nothing to ship/],
     [{ vpc: 'existing', egress: 'public-ip' }, /only for a new VPC/],
     [{ domain: 'vector.example.org' }, /does not lie in -c zone=omics-os.com/],
     [{ prewarm: '/nowhere.json' }, /prewarm=\/nowhere.json: cannot be read/],
