@@ -15,6 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "base/address.h"
+#include "base/file_descriptor.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "cloud/part_file.h"
@@ -326,20 +327,6 @@ absl::StatusOr<Downloaded> Transfer::Run() {
   }
 }
 
-class FileDescriptor {
- public:
-  explicit FileDescriptor(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
-  ~FileDescriptor() {
-    if (fd_ >= 0) close(fd_);
-  }
-  FileDescriptor(const FileDescriptor&) = delete;
-  FileDescriptor& operator=(const FileDescriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
 std::string FileEtag(const struct stat& found) {
   return absl::StrCat(found.st_size, "-", found.st_mtim.tv_sec, ".", found.st_mtim.tv_nsec);
 }
@@ -362,7 +349,7 @@ absl::Status CopyFile(int fd, PartFile& part, std::int64_t total, Report& report
 
 absl::StatusOr<Downloaded> FetchFile(const std::string& path, const Source& source, const std::filesystem::path& file,
                                      std::int64_t bytes_max, Report report, const std::atomic<bool>& stop) {
-  const FileDescriptor in(path);
+  const FileDescriptor in(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (in.get() < 0) return ErrnoStatus(errno, "open");
   struct stat found {};
   if (fstat(in.get(), &found) != 0) return ErrnoStatus(errno, "stat");

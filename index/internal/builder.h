@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "base/mutex.h"
+#include "index/internal/pace.h"
 
 namespace omics::index {
 
@@ -37,6 +38,9 @@ class Builder {
   // True once the builder is to end: long builds ask now and then.
   bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
 
+  // Of all builds of the catalog, also of those that other threads make.
+  Pace& pace() { return pace_; }
+
  private:
   struct Entry {
     std::weak_ptr<BuildTarget> target;
@@ -47,6 +51,7 @@ class Builder {
   std::shared_ptr<BuildTarget> TakeDue(TimePoint now, TimePoint& next) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   std::atomic<bool> stopping_ = false;
+  Pace pace_;
   Mutex mutex_;
   CondVar changed_;
   std::map<BuildTarget*, Entry> entries_ ABSL_GUARDED_BY(mutex_);

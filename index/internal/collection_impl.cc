@@ -342,6 +342,7 @@ void CollectionImpl::CommitTogether(const std::vector<Request*>& group) {
 
 absl::Status CollectionImpl::WaitForBacklog(Deadline deadline) {
   const Deadline latest = std::min(deadline, std::chrono::steady_clock::now() + kBacklogWaitMax);
+  const Pace::Hurry hurry(builder_.pace());
   while (backlog_bytes_ > options_.backlog_bytes_max) {
     OMICS_RETURN_IF_ERROR(failed_);
     if (backlog_shrunk_.WaitUntil(write_mutex_, latest)) continue;
@@ -466,6 +467,7 @@ CollectionImpl::BuildInput CollectionImpl::ChooseInput(bool everything) {
   input.spec.hnsw = hnsw_;
   input.spec.threads = options_.build_threads;
   input.spec.cancelled = [this] { return builder_.stopping() || dropped_; };
+  input.spec.pace = &builder_.pace();
   return input;
 }
 
@@ -638,6 +640,7 @@ absl::Status CollectionImpl::CheckQuery(const QuerySpec& spec, int dimension) co
 int CollectionImpl::EffectiveEf(int ef) const { return ef == 0 ? ef_search_.load(std::memory_order_relaxed) : ef; }
 
 absl::StatusOr<std::vector<std::vector<Hit>>> CollectionImpl::Query(const QuerySpec& spec, Deadline deadline) const {
+  builder_.pace().QueryBegins();
   const std::shared_ptr<const Snapshot> snapshot = snapshot_.Load();
   OMICS_RETURN_IF_ERROR(CheckQuery(spec, snapshot->dimension));
   std::unique_ptr<Selected> selected;

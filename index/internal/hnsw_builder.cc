@@ -81,9 +81,11 @@ class RowAsQuery {
 // second stays the same for many calls. They are ordered as the true ones are, with a constant of the table's added.
 class Computer : public faiss::DistanceComputer {
  public:
-  Computer(const CodesView& codes, std::span<const float> own)
-      : codes_(codes), own_(own), query_(codes), pair_(codes) {}
+  Computer(const HnswBuild& build, std::span<const float> own)
+      : codes_(build.codes), own_(own), work_(build.pace), query_(codes_), pair_(codes_) {}
+  // Called once for each row that is added, by a thread that holds no lock then.
   void set_query(const float* place) override {
+    work_.Rest();
     const auto offset = reinterpret_cast<const std::uint8_t*>(place) - codes_.rows.data();
     query_.Set(static_cast<std::size_t>(offset) / codes_.space.stride());
   }
@@ -100,6 +102,7 @@ class Computer : public faiss::DistanceComputer {
 
   const CodesView& codes_;
   const std::span<const float> own_;
+  PacedWork work_;
   RowAsQuery query_;
   RowAsQuery pair_;
 };
@@ -119,7 +122,7 @@ class Storage : public faiss::Index {
     FAISS_THROW_MSG("the storage of a graph under construction is not searched");
   }
   void reset() override { ntotal = 0; }
-  faiss::DistanceComputer* get_distance_computer() const override { return new Computer(build_.codes, own_); }
+  faiss::DistanceComputer* get_distance_computer() const override { return new Computer(build_, own_); }
 
  private:
   const HnswBuild& build_;

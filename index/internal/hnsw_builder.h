@@ -13,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "index/internal/codes.h"
 #include "index/internal/hnsw_graph.h"
+#include "index/internal/pace.h"
 
 namespace omics::index {
 
@@ -25,6 +26,7 @@ struct HnswBuild {
   std::span<const float> scales;   // one RowScale per row
   // Asked between batches of rows; true stops the build.
   std::function<bool()> cancelled = [] { return false; };
+  const Pace* pace = nullptr;  // rests while queries come; null: never. Borrowed.
 };
 
 // CANCELLED when asked to stop; RESOURCE_EXHAUSTED when memory runs out. There must be a row.

@@ -20,6 +20,7 @@
 #include "index/internal/filter_index.h"
 #include "index/internal/hnsw_graph.h"
 #include "index/internal/hnsw_walk.h"
+#include "index/internal/pace.h"
 #include "index/internal/row_source.h"
 
 namespace omics::index {
@@ -87,6 +88,7 @@ struct SegmentSpec {
   HnswParameters hnsw;
   int threads = 1;
   std::function<bool()> cancelled;
+  const Pace* pace = nullptr;  // as HnswBuild has it
 };
 
 // Writes `rows` (at least one, sorted by position, no position twice) with a new graph to a new file in `directory`,

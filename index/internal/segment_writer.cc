@@ -167,6 +167,7 @@ class SegmentWriter {
     build.vectors = vectors;
     build.scales = scales_;
     if (spec_.cancelled) build.cancelled = spec_.cancelled;
+    build.pace = spec_.pace;
     SearchParts parts;
     OMICS_ASSIGN_OR_RETURN(parts.graph, BuildHnsw(build));
     const CalibrationInput input = {spec_.metric, vectors, scales_, parts.graph.view(), codes};
