@@ -5,6 +5,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/dispatch.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
@@ -262,7 +263,9 @@ class Connection final : public Session, public std::enable_shared_from_this<Con
     const bool brief = Router::IsShort(admission, body);
     asio::awaitable<Response> handled = shared_.router.Handle(std::move(admission), std::move(body), memory);
     if (brief) co_return co_await std::move(handled);
-    co_return co_await asio::co_spawn(shared_.long_requests, std::move(handled), asio::use_awaitable);
+    // On a strand: what ends a request early (its deadline, its client) must not meet it on another thread.
+    co_return co_await asio::co_spawn(asio::make_strand(shared_.long_requests), std::move(handled),
+                                      asio::use_awaitable);
   }
 
   Response BodyRefusal(const Router::Admission& admission, const absl::Status& status) {

@@ -1,6 +1,5 @@
 #include "gateway/vector_client.h"
 
-#include <google/rpc/error_details.pb.h>
 #include <google/rpc/status.pb.h>
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
@@ -15,7 +14,10 @@
 #include <thread>
 #include <utility>
 
+#include "base/query_socket.h"
 #include "base/status.h"
+#include "gateway/query_socket_client.h"
+#include "gateway/service_status.h"
 #include "grpc/health/v1/health.pb.h"
 #include "omics/vector/v1/vector_service.grpc.pb.h"
 
@@ -36,14 +38,12 @@ class Operation {
 
 absl::Status FromGrpc(const grpc::Status& status) {
   if (status.ok()) return absl::OkStatus();
-  absl::Status result(static_cast<absl::StatusCode>(status.error_code()), status.error_message());
   google::rpc::Status rich;
-  if (!rich.ParseFromString(status.error_details())) return result;
-  google::rpc::ErrorInfo info;
-  for (const auto& detail : rich.details()) {
-    if (detail.Is<google::rpc::ErrorInfo>() && detail.UnpackTo(&info)) return WithReason(result, info.reason());
-  }
-  return result;
+  rich.ParseFromString(status.error_details());
+  // What gRPC itself found out comes without details.
+  rich.set_code(status.error_code());
+  rich.set_message(status.error_message());
+  return FromRpcStatus(rich);
 }
 
 std::shared_ptr<grpc::Channel> Dial(const std::string& address) {
@@ -61,6 +61,15 @@ std::shared_ptr<grpc::Channel> Dial(const std::string& address) {
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, kReconnectMs);
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);  // what is tried again is decided here
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+// Null for a service that is not reached by a unix socket.
+std::unique_ptr<QuerySocketClient> QuerySocketOf(std::string_view address) {
+  constexpr std::string_view kUnix = "unix:";
+  if (!address.starts_with(kUnix)) return nullptr;
+  address.remove_prefix(kUnix.size());
+  if (address.starts_with("//")) address.remove_prefix(2);
+  return std::make_unique<QuerySocketClient>(QuerySocketPath(address));
 }
 
 void Prepare(const CallContext& context, grpc::ClientContext& client) {
@@ -222,6 +231,7 @@ struct VectorClient::Impl {
       : channel(Dial(address)),
         vector(pb::VectorService::NewStub(channel)),
         unary(channel),
+        query_socket(QuerySocketOf(address)),
         thread([this] { TellEnds(); }) {}
 
   // No call is under way any more.
@@ -241,6 +251,7 @@ struct VectorClient::Impl {
   std::shared_ptr<grpc::Channel> channel;
   std::unique_ptr<pb::VectorService::Stub> vector;
   grpc::GenericStub unary;
+  const std::unique_ptr<QuerySocketClient> query_socket;
   grpc::CompletionQueue queue;
   std::thread thread;
 };
@@ -265,7 +276,6 @@ OMICS_GATEWAY_CALL(Update, VectorService, Once)
 OMICS_GATEWAY_CALL(Delete, VectorService, Once)
 OMICS_GATEWAY_CALL(Get, VectorService, Idempotent)
 OMICS_GATEWAY_CALL(Count, VectorService, Idempotent)
-OMICS_GATEWAY_CALL(Query, VectorService, Idempotent)
 OMICS_GATEWAY_CALL(GetIdentity, AdminService, Idempotent)
 OMICS_GATEWAY_CALL(CreateTenant, AdminService, Once)
 OMICS_GATEWAY_CALL(GetTenant, AdminService, Idempotent)
@@ -276,6 +286,15 @@ OMICS_GATEWAY_CALL(DeleteDatabase, AdminService, Once)
 OMICS_GATEWAY_CALL(Reset, AdminService, Once)
 
 #undef OMICS_GATEWAY_CALL
+
+Reply<pb::QueryResponse> VectorClient::Call(const CallContext& context, const pb::QueryRequest& request) {
+  if (impl_->query_socket) {
+    auto reply = co_await impl_->query_socket->Query(context, request);
+    if (reply) co_return *std::move(reply);
+  }
+  const Method<pb::QueryRequest, pb::QueryResponse> method{"/omics.vector.v1.VectorService/Query"};
+  co_return co_await Idempotent(impl_->target(), method, context, request);
+}
 
 Reply<pb::InsertResponse> VectorClient::Insert(const CallContext& context,
                                                const std::vector<pb::InsertRequest>& messages) {

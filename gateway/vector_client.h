@@ -3,7 +3,7 @@
 // Each call sends the caller's own token on as `authorization: Bearer`, so that the service decides again who may do
 // what; the gateway has no token of its own. Calls that change nothing are tried once more when the service answered
 // UNAVAILABLE before any response (its connection broke); writes never are. A service that cannot be reached fails
-// within kConnectTimeout.
+// within kConnectTimeout. Queries to a service on the same machine go by its query socket, if it has one.
 //
 // Thread safety: all members may be called from any thread. Ownership: requests are taken by reference and must live
 // until the awaitable is done, as co_await of a local does; responses own themselves. Errors: the service's status with

@@ -56,8 +56,6 @@ bool IsOurFault(absl::StatusCode code) {
 
 }  // namespace
 
-bool Call::cancelled() const { return context.IsCancelled(); }
-
 class Guard::Running {
  public:
   explicit Running(Guard& guard) : guard_(guard), admitted_(guard.Enter()) {
@@ -79,24 +77,29 @@ class Guard::Running {
 
 grpc::Status Guard::Run(grpc::ServerContext& context, std::string_view rpc,
                         absl::FunctionRef<absl::Status(const Call&)> work) {
+  const auto cancelled = [&context] { return context.IsCancelled(); };
+  return ToGrpc(Run(Caller{TokenOf(context), DeadlineOf(context), cancelled}, rpc, work));
+}
+
+absl::Status Guard::Run(const Caller& caller, std::string_view rpc, absl::FunctionRef<absl::Status(const Call&)> work) {
   const auto start = std::chrono::steady_clock::now();
   const Running running(*this);
   const absl::Status status =
       running.admitted()
-          ? Admit(context, rpc, work)
+          ? Admit(caller, rpc, work)
           : WithReason(absl::UnavailableError("the service is shutting down; try again or elsewhere"), "NOT_READY");
   metrics_.Finished(rpc, absl::StatusCodeToString(status.code()), std::chrono::steady_clock::now() - start);
   if (IsOurFault(status.code())) {
     LogError(absl::StrCat("method=", ToAbsl(rpc), " ", status.ToString()).c_str());
   }
-  return ToGrpc(status);
+  return status;
 }
 
-absl::Status Guard::Admit(grpc::ServerContext& context, std::string_view rpc,
+absl::Status Guard::Admit(const Caller& caller, std::string_view rpc,
                           absl::FunctionRef<absl::Status(const Call&)> work) {
-  Call call{.principal = {}, .deadline = DeadlineOf(context), .context = context};
+  Call call{.principal = {}, .deadline = caller.deadline, .cancelled = caller.cancelled};
   if (Expired(call.deadline)) return absl::DeadlineExceededError("the deadline passed before the work began");
-  OMICS_ASSIGN_OR_RETURN(call.principal, tokens_.Check(TokenOf(context)));
+  OMICS_ASSIGN_OR_RETURN(call.principal, tokens_.Check(caller.token));
   OMICS_RETURN_IF_ERROR(AuthorizeRpc(call.principal, rpc));
   if (!fence_ || !ChangesData(rpc)) return RunCaught(rpc, call, work);
   OMICS_RETURN_IF_ERROR(fence_());

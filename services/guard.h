@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -21,14 +22,19 @@ class Status;
 
 namespace omics::services {
 
+// Who calls, as the transport tells it.
+struct Caller {
+  std::string token;  // "" if none came
+  Deadline deadline = kNoDeadline;
+  // True once the client gave up or its connection broke.
+  absl::FunctionRef<bool()> cancelled;
+};
+
 // An admitted call. Lives as long as its handler runs.
 struct Call {
   Principal principal;
   Deadline deadline = kNoDeadline;
-  grpc::ServerContext& context;
-
-  // True once the client gave up or its connection broke.
-  bool cancelled() const;
+  absl::FunctionRef<bool()> cancelled;  // as Caller has it
 };
 
 // Thread safety: all members may be called from any thread.
@@ -37,11 +43,14 @@ class Guard {
   // Both are borrowed and must outlive the guard.
   Guard(const LiveTokens& tokens, Metrics& metrics) : tokens_(tokens), metrics_(metrics) {}
 
-  // Runs `work` if the service is not draining, the deadline has not passed, and the call carries a token (metadata
-  // `authorization` or `x-chroma-token`, in any of Chroma's spellings) that the rule of `rpc` lets in (authorize.h);
-  // otherwise says what is missing (UNAVAILABLE NOT_READY, DEADLINE_EXCEEDED, UNAUTHENTICATED, PERMISSION_DENIED).
-  // Counts and times the call either way, under the name `rpc`. An exception out of `work` becomes INTERNAL, or
-  // RESOURCE_EXHAUSTED if memory ran out.
+  // Runs `work` if the service is not draining, the deadline has not passed, and the caller has a token that the rule
+  // of `rpc` lets in (authorize.h); otherwise says what is missing (UNAVAILABLE NOT_READY, DEADLINE_EXCEEDED,
+  // UNAUTHENTICATED, PERMISSION_DENIED). Counts and times the call either way, under the name `rpc`. An exception out
+  // of `work` becomes INTERNAL, or RESOURCE_EXHAUSTED if memory ran out.
+  absl::Status Run(const Caller& caller, std::string_view rpc, absl::FunctionRef<absl::Status(const Call&)> work);
+
+  // The same for a call over gRPC, whose token is in its metadata: `authorization` or `x-chroma-token`, in any of
+  // Chroma's spellings.
   grpc::Status Run(grpc::ServerContext& context, std::string_view rpc,
                    absl::FunctionRef<absl::Status(const Call&)> work);
 
@@ -58,8 +67,7 @@ class Guard {
   // One running call.
   class Running;
 
-  absl::Status Admit(grpc::ServerContext& context, std::string_view rpc,
-                     absl::FunctionRef<absl::Status(const Call&)> work);
+  absl::Status Admit(const Caller& caller, std::string_view rpc, absl::FunctionRef<absl::Status(const Call&)> work);
   bool Enter();
   void Leave();
 

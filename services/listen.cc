@@ -17,36 +17,30 @@
 namespace omics::services {
 namespace {
 
-class Socket {
- public:
-  explicit Socket(int family) : fd_(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)) {}
-  ~Socket() {
-    if (fd_ >= 0) close(fd_);
-  }
-  Socket(const Socket&) = delete;
-  Socket& operator=(const Socket&) = delete;
-  int fd() const { return fd_; }
-
- private:
-  const int fd_;
-};
+FileDescriptor StreamSocket(int family) { return FileDescriptor(socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0)); }
 
 // 0, or the errno of the bind.
 int TryBind(const addrinfo& address) {
-  const Socket socket(address.ai_family);
+  const FileDescriptor socket = StreamSocket(address.ai_family);
   const int on = 1;
-  setsockopt(socket.fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-  if (bind(socket.fd(), address.ai_addr, address.ai_addrlen) != 0) return errno;
+  setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (bind(socket.get(), address.ai_addr, address.ai_addrlen) != 0) return errno;
   // Two sockets may share a bound port that nobody listens on; only listening shows the conflict.
-  return listen(socket.fd(), 1) == 0 ? 0 : errno;
+  return listen(socket.get(), 1) == 0 ? 0 : errno;
 }
 
-bool SomebodyListens(const std::string& path) {
-  const Socket socket(AF_UNIX);
+// Too long a path is cut off; nothing can be bound there either.
+sockaddr_un UnixAddress(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::memcpy(address.sun_path, path.c_str(), std::min(path.size() + 1, sizeof(address.sun_path)));
-  return connect(socket.fd(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+  return address;
+}
+
+bool SomebodyListens(const std::string& path) {
+  const FileDescriptor socket = StreamSocket(AF_UNIX);
+  const sockaddr_un address = UnixAddress(path);
+  return connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
 }
 
 }  // namespace
@@ -84,6 +78,19 @@ absl::Status RemoveStaleSocket(const std::string& path) {
   }
   if (unlink(path.c_str()) != 0) return ErrnoStatus(errno, absl::StrCat("remove the stale socket ", path));
   return absl::OkStatus();
+}
+
+absl::StatusOr<FileDescriptor> ListenOnUnixSocket(const std::string& path) {
+  OMICS_RETURN_IF_ERROR(RemoveStaleSocket(path));
+  FileDescriptor socket = StreamSocket(AF_UNIX);
+  const sockaddr_un address = UnixAddress(path);
+  if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
+    return ErrnoStatus(errno, absl::StrCat("bind ", path));
+  }
+  // Before anyone can connect.
+  OMICS_RETURN_IF_ERROR(RestrictSocket(path));
+  if (listen(socket.get(), SOMAXCONN) != 0) return ErrnoStatus(errno, absl::StrCat("listen on ", path));
+  return socket;
 }
 
 absl::Status RestrictSocket(const std::string& path) {

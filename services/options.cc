@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "base/address.h"
+#include "base/query_socket.h"
 #include "base/status.h"
 #include "cloud/s3.h"
 #include "services/prewarm_list.h"
@@ -140,10 +141,11 @@ absl::Status CheckGrpcAddress(const Options& options) {
 }
 
 absl::Status CheckSocketPath(const std::string& path) {
-  constexpr std::size_t kPathBytesMax = sizeof(sockaddr_un::sun_path) - 1;
-  if (path.size() <= kPathBytesMax) return absl::OkStatus();
+  // Less the final zero, and what the query socket beside it adds.
+  const std::size_t bytes_max = sizeof(sockaddr_un::sun_path) - 1 - QuerySocketPath("").size();
+  if (path.size() <= bytes_max) return absl::OkStatus();
   return absl::InvalidArgumentError(
-      absl::StrCat("--grpc-unix-socket is longer than the ", kPathBytesMax, " bytes that a socket's path may have"));
+      absl::StrCat("--grpc-unix-socket is longer than the ", bytes_max, " bytes that its path may have"));
 }
 
 }  // namespace

@@ -37,6 +37,7 @@
 #include "services/prewarm_list.h"
 #include "services/prewarm_sources.h"
 #include "services/query_calls.h"
+#include "services/query_socket.h"
 #include "services/ship.h"
 #include "services/spool.h"
 #include "services/vector_service_impl.h"
@@ -238,6 +239,7 @@ struct Server::Parts {
   AdminServiceImpl admin_service;
   std::unique_ptr<grpc::Server> grpc;
   std::unique_ptr<QueryCalls> query_calls;
+  std::unique_ptr<QuerySocket> query_socket;  // null without --grpc-unix-socket
   int grpc_port = 0;
   std::unique_ptr<Prewarm> prewarm;
 };
@@ -331,6 +333,7 @@ absl::Status Server::Parts::ServeGrpc(const Resources& resources) {
 absl::Status Server::Parts::AnnounceListeners() {
   if (!options.grpc_unix_socket.empty()) {
     OMICS_RETURN_IF_ERROR(RestrictSocket(options.grpc_unix_socket));
+    OMICS_ASSIGN_OR_RETURN(query_socket, QuerySocket::Listen(options.grpc_unix_socket, guard, vector_handlers));
     LogInfo(absl::StrCat("listening grpc=unix:", options.grpc_unix_socket));
   }
   if (!options.grpc_address.empty()) {
@@ -372,6 +375,7 @@ Server::Server(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Server::~Server() {
   parts_->health.Stop();
   parts_->prewarm.reset();
+  parts_->query_socket.reset();
   parts_->grpc->Shutdown(std::chrono::system_clock::now());
 }
 
@@ -397,6 +401,7 @@ void Server::Stop() {
       parts_->guard.Drain(std::chrono::steady_clock::now() + std::chrono::seconds(parts_->options.drain_seconds));
   if (left > 0) LogWarning(absl::StrCat("cancelling ", left, " calls that did not end in time"));
   std::this_thread::sleep_for(kTurnAway);
+  parts_->query_socket.reset();
   parts_->grpc->Shutdown(std::chrono::system_clock::now() + kCancelAfter);
   if (parts_->shipping) {
     const absl::Status shipped = parts_->shipping->Finish();

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/query_socket.h"
 #include "base/status.h"
 #include "tests/gateway/process.h"
 #include "tests/gateway/testing.h"
@@ -29,6 +30,8 @@ constexpr char kPython04[] = "User-Agent: python-requests/2.31.0\r\n";
 constexpr char kNode[] = "User-Agent: node\r\n";
 constexpr char kV2[] = "/api/v2/tenants/default_tenant/databases/default_database/collections";
 
+constexpr char kNearest[] = R"({"query_embeddings":[[1,1,0]],"n_results":1})";
+
 // A vector-service process with a directory, a socket and tokens of its own.
 class ServiceProcess {
  public:
@@ -38,6 +41,7 @@ class ServiceProcess {
   }
 
   std::string address() const { return "unix:" + Path("socket"); }
+  std::string query_socket() const { return QuerySocketPath(Path("socket")); }
   static std::string Tokens() { return absl::StrCat("owner admin ", kToken, "\nreader read ", kReaderToken, "\n"); }
 
   void Start() {
@@ -281,6 +285,34 @@ TEST_F(ServiceTest, ManyConnectionsWriteAndReadAtOnce) {
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(refused, 0);
   EXPECT_EQ(Ask("GET", V2(id, "/count")).body, absl::StrCat(kConnections * kRounds));
+}
+
+// Connections that programs have to the unix socket at `path`.
+int Connections(const std::string& path) {
+  constexpr char kConnected[] = " 03 ";
+  int count = 0;
+  std::ifstream table("/proc/net/unix");
+  for (std::string line; std::getline(table, line);) {
+    count += line.ends_with(" " + path) && line.find(kConnected) != std::string::npos ? 1 : 0;
+  }
+  return count;
+}
+
+TEST_F(ServiceTest, QueriesGoByTheQuerySocketAlsoAfterTheServiceCameBack) {
+  const std::string id = Create("by_socket");
+  AddThree(id);
+  const auto nearest = [&] { return Member(Ask("POST", V2(id, "/query"), kNearest).body, "ids"); };
+  EXPECT_EQ(Connections(service_.query_socket()), 0);
+  EXPECT_EQ(nearest(), R"([["c"]])");
+  EXPECT_EQ(nearest(), R"([["c"]])");
+  EXPECT_EQ(Connections(service_.query_socket()), 1);
+  service_.Stop();
+  EXPECT_EQ(Ask("POST", V2(id, "/query"), kNearest).status, 503);
+  service_.Start();
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  while (Connections(service_.query_socket()) == 0 && std::chrono::steady_clock::now() < deadline) nearest();
+  EXPECT_EQ(nearest(), R"([["c"]])");
+  EXPECT_EQ(Connections(service_.query_socket()), 1);
 }
 
 TEST_F(ServiceTest, AServiceThatGoesAndComesBackIsNoticed) {
