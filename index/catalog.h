@@ -32,6 +32,8 @@ struct CatalogOptions {
   std::int64_t graph_rows_min = 1024;
   // A tail of at least graph_rows_min rows is built once no write has come for this long.
   std::chrono::milliseconds idle_before_build{2000};
+  // Larger segments are merged once no write has come for idle_before_build: writes that come meanwhile would wait.
+  std::int64_t busy_merge_rows_max = 128 << 10;
   // Collections keep their changes until DropChanges(); what a staged one is filled with is not kept.
   bool keep_changes = false;
 };

@@ -98,6 +98,12 @@ class CollectionImpl : public Collection, public BuildTarget, public std::enable
     std::vector<SegmentRow> rows;  // the live rows of the parts, sorted by position
     SegmentSpec spec;
   };
+  // What a build merges: with the sealed tails, and the segments with many deleted rows,
+  enum class Extent {
+    kBusy,       // the small segments that are worth it
+    kIdle,       // any that are worth it, unless writes come and press
+    kEverything  // all
+  };
   class ReaderLease;
 
   CollectionImpl(const Place& place, const CatalogOptions& options, Builder& builder, RecordStore store);
@@ -113,9 +119,14 @@ class CollectionImpl : public Collection, public BuildTarget, public std::enable
   void AppendRow(Row row, SnapshotEdit& edit) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   void SealTail() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   void ScheduleBuild() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  // When something will be due, by what is known now; max() for never.
+  std::chrono::steady_clock::time_point NextBuild() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
 
-  BuildInput ChooseInput(bool everything);
-  absl::Status Build(bool everything);
+  // True when the backlog is half full: what can wait gives way.
+  bool Pressed() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
+  bool GivesWay() const ABSL_LOCKS_EXCLUDED(write_mutex_);
+  BuildInput ChooseInput(Extent extent);
+  absl::Status Build(Extent extent);
   void Install(const BuildInput& input, const std::shared_ptr<const Segment>& segment);
 
   // What `ids` and `filter` select; both empty or absent select every live row.

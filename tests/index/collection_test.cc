@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <cmath>
+#include <functional>
 #include <map>
 #include <random>
 #include <set>
@@ -32,10 +34,12 @@ class CollectionTest : public testing::Test {
  protected:
   void SetUp() override { Reopen(); }
 
-  void Reopen() {
+  void Reopen() { Reopen(SmallOptions(dir_.path())); }
+
+  void Reopen(const CatalogOptions& options) {
     collection_.reset();
     catalog_.reset();
-    absl::StatusOr<std::unique_ptr<Catalog>> catalog = Catalog::Open(SmallOptions(dir_.path()));
+    absl::StatusOr<std::unique_ptr<Catalog>> catalog = Catalog::Open(options);
     ASSERT_OK(catalog);
     catalog_ = *std::move(catalog);
     if (!catalog_->GetCollection({.name = "things"}).ok()) {
@@ -47,6 +51,25 @@ class CollectionTest : public testing::Test {
     auto collection = catalog_->OpenCollection({.name = "things"});
     ASSERT_OK(collection);
     collection_ = *std::move(collection);
+  }
+
+  // Rows "r<first>" onward, in one batch.
+  void Insert(int first, int count) {
+    std::vector<RecordChange> changes;
+    for (int row = first; row < first + count; ++row) {
+      changes.push_back({.id = "r" + std::to_string(row), .embedding = std::vector<float>{float(row), 1}});
+    }
+    ASSERT_OK(collection_->Write(WriteMode::kInsert, std::move(changes), kNoDeadline));
+  }
+
+  // Until the builder has made it so, or a minute has passed.
+  bool WaitFor(const std::function<bool(const CollectionStats&)>& wanted) {
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    while (!wanted(collection_->Stats())) {
+      if (std::chrono::steady_clock::now() > deadline) return false;
+      std::this_thread::yield();
+    }
+    return true;
   }
 
   std::vector<Hit> QueryOne(const std::vector<float>& vector, int k, bool exact = false) {
@@ -314,6 +337,38 @@ TEST_F(CollectionTest, CompactPutsAllRowsIntoOneGraphWithoutDeletedOnes) {
   ASSERT_OK(recall);
   EXPECT_GE(recall->recall, 0.99);
   EXPECT_EQ(recall->samples, 50);
+}
+
+TEST_F(CollectionTest, WhileWritesComeLargeSegmentsAreLeftAloneAndMergedAfterwards) {
+  constexpr int kRows = 1000, kBatch = 50;
+  CatalogOptions options = SmallOptions(dir_.path());
+  options.idle_before_build = std::chrono::hours(1);
+  options.busy_merge_rows_max = 100;
+  Reopen(options);
+  for (int first = 0; first < kRows; first += kBatch) {
+    Insert(first, kBatch);
+    ASSERT_TRUE(WaitFor([&](const CollectionStats& stats) { return stats.graph_rows == first; }));
+  }
+  // The last 50 are in the tail. Those before were built one after the other, each with what was there of 100 or less.
+  EXPECT_EQ(collection_->Stats().segments, 7);
+  Reopen();
+  EXPECT_TRUE(WaitFor([](const CollectionStats& stats) { return stats.segments == 1 && !stats.building; }));
+  EXPECT_EQ(collection_->Count(), kRows);
+  EXPECT_EQ(QueryOne({77, 1}, 1)[0].record.id, "r77");
+}
+
+TEST_F(CollectionTest, AMergeThatKeepsWritesWaitingGivesWayAndIsDoneLater) {
+  constexpr int kRows = 6000, kBatch = 100;
+  CatalogOptions options = SmallOptions(dir_.path());
+  options.busy_merge_rows_max = 100;
+  options.backlog_bytes_max = 40'000;
+  Reopen(options);
+  for (int first = 0; first < kRows; first += kBatch) Insert(first, kBatch);
+  EXPECT_TRUE(WaitFor([](const CollectionStats& stats) { return stats.segments == 1 && stats.tail_rows == 0; }));
+  EXPECT_EQ(collection_->Count(), kRows);
+  for (int row = 0; row < kRows; row += 97) {
+    EXPECT_EQ(QueryOne({float(row), 1}, 1)[0].record.id, "r" + std::to_string(row));
+  }
 }
 
 TEST_F(CollectionTest, HeapsOfCopiesDoNotHideOneAnother) {
