@@ -68,7 +68,9 @@ def during_build(report, stack, server, corpus, queries, seconds):
         assert building.wait() == 0
     report.add("queries at rest, c=8", idle["per_second"], "1/s")
     report.add("queries during a build / at rest", statistics.median(s["per_second"] for s in seen) / idle["per_second"], "x", ">= .4")
-    report.add("p99 during a build / at rest", max(s["p99_us"] for s in seen) / idle["p99_us"], "x")
+    p99s = [s["p99_us"] / idle["p99_us"] for s in seen]
+    report.add("p99 in a second of the build (median) / at rest", statistics.median(p99s), "x", "< 2")
+    report.add("p99 in its worst second / at rest", max(p99s), "x")
 
 
 def main():

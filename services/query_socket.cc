@@ -27,7 +27,7 @@ namespace {
 
 // A request of 1,536 floats, or an answer of ten hits. A buffer that had to grow a lot is not kept.
 constexpr std::size_t kBufferBytes = std::size_t{16} << 10;
-constexpr std::size_t kBufferBytesKept = std::size_t{1} << 20;
+constexpr std::size_t kBufferBytesKept = std::size_t{256} << 10;
 // For an answer of which the gateway takes nothing.
 constexpr timeval kSendTimeout{.tv_sec = 30, .tv_usec = 0};
 // When accepting fails (out of descriptors), until the next try.

@@ -30,7 +30,11 @@ constexpr std::array<int, 14> kSteps = {32, 40, 50, 60, 70, 80, 100, 120, 150, 2
 class Calibration {
  public:
   Calibration(const CalibrationInput& input, const std::function<bool()>& cancelled)
-      : input_(input), cancelled_(cancelled), rows_(std::ssize(input.scales)), n_(input.codes.space.dimension) {}
+      : input_(input),
+        cancelled_(cancelled),
+        rows_(std::ssize(input.scales)),
+        n_(input.codes.space.dimension),
+        work_(input.pace) {}
 
   absl::StatusOr<CalibratedEf> Run() {
     const std::int64_t samples = std::min(kSamples, rows_);
@@ -62,6 +66,7 @@ class Calibration {
     truths_.resize(distances.size());
     for (std::int64_t row = 0; row < rows_; ++row) {
       if (row % kRowsPerCheck == 0 && cancelled_ && cancelled_()) return false;
+      work_.Rest();
       for (std::size_t i = 0; i < distances.size(); ++i) Offer(Distance(distances[i], row), truths_[i]);
     }
     for (std::vector<float>& truth : truths_) std::sort_heap(truth.begin(), truth.end());
@@ -97,6 +102,7 @@ class Calibration {
   double Recall(int k, int ef) {
     std::size_t found = 0, wanted = 0;
     for (std::size_t i = 0; i < truths_.size(); ++i) {
+      work_.Rest();
       const float* query = Query(i);
       const std::size_t count = std::min(truths_[i].size(), static_cast<std::size_t>(k));
       const float limit = truths_[i][count - 1];
@@ -117,6 +123,7 @@ class Calibration {
   const std::function<bool()>& cancelled_;
   const std::int64_t rows_;
   const std::size_t n_;
+  PacedWork work_;
   std::vector<float> queries_;
   std::vector<std::vector<float>> truths_;
   WalkScratch scratch_;

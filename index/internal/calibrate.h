@@ -39,6 +39,7 @@ struct CalibrationInput {
   std::span<const float> scales;
   HnswGraphView graph;
   CodesView codes;
+  const Pace* pace = nullptr;  // rests while queries come; null: never. Borrowed.
 };
 
 // Asks the graph for the neighbours of some of its rows and compares with a scan. A row is moved towards another one

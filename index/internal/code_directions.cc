@@ -20,7 +20,7 @@ constexpr int kRounds = 5;
 constexpr float kShortest = 1e-12f;
 
 // Sum over the sample of x[i] * x[j], for all i and j.
-std::vector<float> Covariance(std::span<const float> sample, std::size_t n) {
+std::vector<float> Covariance(std::span<const float> sample, std::size_t n, PacedWork& work) {
   const std::size_t rows = sample.size() / n;
   std::vector<float> columns(sample.size());
   for (std::size_t row = 0; row < rows; ++row) {
@@ -28,6 +28,7 @@ std::vector<float> Covariance(std::span<const float> sample, std::size_t n) {
   }
   std::vector<float> covariance(n * n);
   for (std::size_t i = 0; i < n; ++i) {
+    work.Rest();
     for (std::size_t j = i; j < n; ++j) {
       const float dot = Dot(columns.data() + i * rows, columns.data() + j * rows, rows);
       covariance[i * n + j] = covariance[j * n + i] = dot;
@@ -37,8 +38,9 @@ std::vector<float> Covariance(std::span<const float> sample, std::size_t n) {
 }
 
 // Makes the `count` vectors orthonormal (modified Gram-Schmidt); one that depends on those before it becomes zero.
-void Orthonormalise(std::vector<float>& vectors, std::size_t count, std::size_t n) {
+void Orthonormalise(std::vector<float>& vectors, std::size_t count, std::size_t n, PacedWork& work) {
   for (std::size_t i = 0; i < count; ++i) {
+    work.Rest();
     float* vector = vectors.data() + i * n;
     for (std::size_t j = 0; j < i; ++j) {
       const float* other = vectors.data() + j * n;
@@ -51,31 +53,34 @@ void Orthonormalise(std::vector<float>& vectors, std::size_t count, std::size_t 
   }
 }
 
-std::vector<float> Multiply(const std::vector<float>& vectors, const std::vector<float>& symmetric, std::size_t n) {
+std::vector<float> Multiply(const std::vector<float>& vectors, const std::vector<float>& symmetric, std::size_t n,
+                            PacedWork& work) {
   std::vector<float> products(vectors.size());
   for (std::size_t i = 0; i < products.size(); ++i) {
+    if (i % n == 0) work.Rest();
     products[i] = Dot(vectors.data() + i / n * n, symmetric.data() + i % n * n, n);
   }
   return products;
 }
 
 // The `count` directions of most length, by rounds of multiplying random ones with the covariance.
-std::vector<float> Strongest(const std::vector<float>& covariance, std::size_t count, std::size_t n) {
+std::vector<float> Strongest(const std::vector<float>& covariance, std::size_t count, std::size_t n, PacedWork& work) {
   std::mt19937 random(1);  // NOLINT: any start will do, and the same rows are to give the same directions
   std::normal_distribution<float> value;
   std::vector<float> directions(count * n);
   for (float& x : directions) x = value(random);
-  Orthonormalise(directions, count, n);
+  Orthonormalise(directions, count, n, work);
   for (int round = 0; round < kRounds; ++round) {
-    directions = Multiply(directions, covariance, n);
-    Orthonormalise(directions, count, n);
+    directions = Multiply(directions, covariance, n, work);
+    Orthonormalise(directions, count, n, work);
   }
   return directions;
 }
 
 // The squared length of the sample along each direction.
-std::vector<double> Lengths(const std::vector<float>& directions, const std::vector<float>& covariance, std::size_t n) {
-  const std::vector<float> products = Multiply(directions, covariance, n);
+std::vector<double> Lengths(const std::vector<float>& directions, const std::vector<float>& covariance, std::size_t n,
+                            PacedWork& work) {
+  const std::vector<float> products = Multiply(directions, covariance, n, work);
   std::vector<double> lengths;
   for (std::size_t i = 0; i < products.size(); i += n) lengths.push_back(Dot(products.data() + i, &directions[i], n));
   return lengths;
@@ -83,14 +88,14 @@ std::vector<double> Lengths(const std::vector<float>& directions, const std::vec
 
 }  // namespace
 
-std::vector<float> FindDirections(std::span<const float> sample, std::size_t dimension) {
+std::vector<float> FindDirections(std::span<const float> sample, std::size_t dimension, PacedWork& work) {
   const std::size_t n = dimension;
-  const std::vector<float> covariance = Covariance(sample, n);
+  const std::vector<float> covariance = Covariance(sample, n, work);
   double total = 0;
   for (std::size_t i = 0; i < n; ++i) total += covariance[i * n + i];
   const std::size_t count_max = RowStride(n / 2 - kRowTrailerBytes) - kRowTrailerBytes;
-  std::vector<float> directions = Strongest(covariance, count_max, n);
-  const std::vector<double> lengths = Lengths(directions, covariance, n);
+  std::vector<float> directions = Strongest(covariance, count_max, n, work);
+  const std::vector<double> lengths = Lengths(directions, covariance, n, work);
   double kept = 0;
   for (std::size_t count = 0; count < count_max;) {
     const std::size_t more = RowStride(count + 1) - kRowTrailerBytes;  // as many as fill a row

@@ -5,6 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "index/internal/pace.h"
+
 namespace omics::index {
 
 // Directions are looked for where rows have this many numbers: with fewer there is little to save, with more the
@@ -18,7 +20,7 @@ inline constexpr std::size_t kDirectionsSampleMax = 4096;
 
 // Enough orthonormal directions, `dimension` floats each, to hold 93 % of the squared length of `sample`, whose rows of
 // `dimension` floats are relative to their centre and no longer than 1. Their number fills a row of codes. None where
-// it would take more than half of `dimension`.
-std::vector<float> FindDirections(std::span<const float> sample, std::size_t dimension);
+// it would take more than half of `dimension`. Takes seconds, at the pace of `work`.
+std::vector<float> FindDirections(std::span<const float> sample, std::size_t dimension, PacedWork& work);
 
 }  // namespace omics::index

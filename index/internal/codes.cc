@@ -35,7 +35,7 @@ float WriteRowCodes(std::span<const float> numbers, std::uint8_t* out) {
 class TableMaker {
  public:
   explicit TableMaker(const CodeInput& input)
-      : input_(input), n_(input.dimension), rows_(input.scales.size()), relative_(n_) {
+      : input_(input), n_(input.dimension), rows_(input.scales.size()), work_(input.pace), relative_(n_) {
     table_.space.metric = input.metric;
     table_.space.dimension = static_cast<std::uint32_t>(n_);
   }
@@ -98,7 +98,7 @@ class TableMaker {
       const std::span<const float> row = Relative(i * rows_ / count);
       sample.insert(sample.end(), row.begin(), row.end());
     }
-    return FindDirections(sample, n_);
+    return FindDirections(sample, n_, work_);
   }
 
   void WriteDirections(const std::vector<float>& directions) {
@@ -119,6 +119,7 @@ class TableMaker {
     table_.rows.resize(rows_ * stride, kZeroCode);
     std::vector<float> coordinates(directions.size() / n_);
     for (std::size_t row = 0; row < rows_; ++row) {
+      work_.Rest();
       std::span<const float> numbers = Relative(row);
       for (std::size_t i = 0; i < coordinates.size(); ++i) {
         coordinates[i] = Dot(directions.data() + i * n_, numbers.data(), n_);
@@ -137,6 +138,7 @@ class TableMaker {
   const CodeInput& input_;
   const std::size_t n_;
   const std::size_t rows_;
+  PacedWork work_;
   std::vector<float> relative_;
   std::vector<double> squared_lengths_;
   CodeTable table_;

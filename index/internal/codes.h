@@ -20,6 +20,7 @@
 
 #include "index/collection.h"
 #include "index/internal/int8_dot.h"
+#include "index/internal/pace.h"
 
 namespace omics::index {
 
@@ -130,6 +131,7 @@ struct CodeInput {
   std::size_t dimension = 0;
   std::span<const float> vectors;  // rows x dimension, finite
   std::span<const float> scales;   // one RowScale per row
+  const Pace* pace = nullptr;      // rests while queries come; null: never. Borrowed.
 };
 
 // Makes the space that suits the rows, and the codes of all of them. Equal input gives equal codes.

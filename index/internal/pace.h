@@ -46,15 +46,19 @@ class PacedWork {
   // A build can be stopped soon.
   static constexpr std::chrono::milliseconds kRestMax{20};
 
-  // Without a `pace` nothing rests. Borrowed.
-  explicit PacedWork(const Pace* pace);
+  // Shorter work goes on: a shorter rest would take longer than it should.
+  static constexpr std::chrono::microseconds kWorkMin{500};
 
-  // To be called between two pieces of work, each of about a millisecond. Sleeps if queries came since the last call
-  // and there is no hurry, and says so.
+  // Without a `pace` nothing rests. Borrowed.
+  explicit PacedWork(const Pace* pace, std::chrono::microseconds work_min = kWorkMin);
+
+  // To be called between two pieces of work, of a millisecond at most. Sleeps if queries came since the rest before and
+  // there is no hurry, and says so.
   bool Rest();
 
  private:
   const Pace* pace_;
+  const std::chrono::microseconds work_min_;
   std::int64_t seen_ = 0;
   std::chrono::steady_clock::time_point since_;
 };

@@ -135,7 +135,7 @@ class SegmentWriter {
     const std::span<const float> vectors(
         reinterpret_cast<const float*>(mapped.data() + header_.sections[kVectors].offset),
         header_.rows * header_.dimension);
-    const CodeTable table = MakeCodes({spec_.metric, header_.dimension, vectors, scales_});
+    const CodeTable table = MakeCodes({spec_.metric, header_.dimension, vectors, scales_, spec_.pace});
     OMICS_RETURN_IF_ERROR(WriteCodes(table));
     OMICS_ASSIGN_OR_RETURN(const SearchParts parts, BuildToTarget(vectors, {table.space, table.rows}));
     header_.ef_few = static_cast<std::uint32_t>(parts.ef.few);
@@ -170,7 +170,7 @@ class SegmentWriter {
     build.pace = spec_.pace;
     SearchParts parts;
     OMICS_ASSIGN_OR_RETURN(parts.graph, BuildHnsw(build));
-    const CalibrationInput input = {spec_.metric, vectors, scales_, parts.graph.view(), codes};
+    const CalibrationInput input = {spec_.metric, vectors, scales_, parts.graph.view(), codes, spec_.pace};
     OMICS_ASSIGN_OR_RETURN(parts.ef, Calibrate(input, spec_.cancelled));
     return parts;
   }

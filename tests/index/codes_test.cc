@@ -206,7 +206,8 @@ TEST(CodesTest, EqualRowsGiveEqualBytes) {
 TEST(CodeDirectionsTest, AreOrthonormal) {
   std::mt19937 rng(12);
   const Rows rows = FlatRows(Metric::kInnerProduct, rng);
-  const std::vector<float> directions = FindDirections(rows.vectors, 256);
+  PacedWork work(nullptr);
+  const std::vector<float> directions = FindDirections(rows.vectors, 256, work);
   ASSERT_FALSE(directions.empty());
   for (std::size_t i = 0; i < directions.size(); i += 256) {
     for (std::size_t j = 0; j < directions.size(); j += 256) {

@@ -5,16 +5,18 @@
 namespace omics::index {
 namespace {
 
+constexpr std::chrono::microseconds kAnyWork{0};
+
 TEST(Pace, WorkGoesOnWhileNoQueryComes) {
   const Pace pace;
-  PacedWork work(&pace);
+  PacedWork work(&pace, kAnyWork);
   EXPECT_FALSE(work.Rest());
   EXPECT_FALSE(work.Rest());
 }
 
 TEST(Pace, WorkRestsOnceForTheQueriesSinceItsLastPiece) {
   Pace pace;
-  PacedWork work(&pace);
+  PacedWork work(&pace, kAnyWork);
   pace.QueryBegins();
   pace.QueryBegins();
   EXPECT_TRUE(work.Rest());
@@ -26,13 +28,13 @@ TEST(Pace, WorkRestsOnceForTheQueriesSinceItsLastPiece) {
 TEST(Pace, QueriesBeforeTheWorkAreNoReasonToRest) {
   Pace pace;
   pace.QueryBegins();
-  PacedWork work(&pace);
+  PacedWork work(&pace, kAnyWork);
   EXPECT_FALSE(work.Rest());
 }
 
 TEST(Pace, EveryThreadRestsForTheSameQuery) {
   Pace pace;
-  PacedWork one(&pace), other(&pace);
+  PacedWork one(&pace, kAnyWork), other(&pace, kAnyWork);
   pace.QueryBegins();
   EXPECT_TRUE(one.Rest());
   EXPECT_TRUE(other.Rest());
@@ -40,7 +42,7 @@ TEST(Pace, EveryThreadRestsForTheSameQuery) {
 
 TEST(Pace, WorkThatIsWaitedForDoesNotRest) {
   Pace pace;
-  PacedWork work(&pace);
+  PacedWork work(&pace, kAnyWork);
   {
     const Pace::Hurry one(pace);
     const Pace::Hurry other(pace);
@@ -49,6 +51,13 @@ TEST(Pace, WorkThatIsWaitedForDoesNotRest) {
   }
   pace.QueryBegins();
   EXPECT_TRUE(work.Rest());
+}
+
+TEST(Pace, WorkThatHasHardlyBegunDoesNotRest) {
+  Pace pace;
+  PacedWork work(&pace, std::chrono::hours(1));
+  pace.QueryBegins();
+  EXPECT_FALSE(work.Rest());
 }
 
 TEST(Pace, WithoutOneWorkNeverRests) {
