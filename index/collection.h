@@ -25,7 +25,8 @@ absl::StatusOr<Metric> ParseMetric(std::string_view name);
 
 // Parameters of the HNSW graph.
 struct HnswParameters {
-  int m = 16;                 // links per node on the upper levels, twice that on the lowest: 4 to 128
+  // Links per node on the upper levels, twice that on the lowest: 4 to 128. Where it is 16, graphs of many rows get 32.
+  int m = 16;
   int ef_construction = 200;  // candidates kept while building: 16 to 2,000
   int ef_search = 0;          // candidates kept while searching: 1 to 10,000; 0 means the server chooses
 };

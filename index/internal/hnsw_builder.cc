@@ -16,6 +16,8 @@
 namespace omics::index {
 namespace {
 
+constexpr std::int64_t kManyRows = 32 << 10;
+
 // Rows handed to FAISS between two looks at `cancelled`: a second or less of building.
 constexpr std::size_t kBatchRows = 2048;
 
@@ -180,6 +182,12 @@ HnswGraph CopyGraph(const faiss::HNSW& hnsw, int m, std::size_t rows) {
 }
 
 }  // namespace
+
+HnswParameters SuitedTo(HnswParameters hnsw, std::int64_t rows) {
+  const HnswParameters defaults;
+  if (rows >= kManyRows && hnsw.m == defaults.m) hnsw.m = 2 * defaults.m;
+  return hnsw;
+}
 
 absl::StatusOr<HnswGraph> BuildHnsw(const HnswBuild& build) {
   try {

@@ -11,6 +11,7 @@
 #include <span>
 
 #include "absl/status/statusor.h"
+#include "index/collection.h"
 #include "index/internal/codes.h"
 #include "index/internal/hnsw_graph.h"
 #include "index/internal/pace.h"
@@ -28,6 +29,11 @@ struct HnswBuild {
   std::function<bool()> cancelled = [] { return false; };
   const Pace* pace = nullptr;  // rests while queries come; null: never. Borrowed.
 };
+
+// The parameters for a graph of `rows` rows: where nothing else than the default is asked for, one of many rows gets
+// twice the links. On 50,000 mixed rows of 768 numbers that gives .991 of the 10 nearest at ef 80 instead of 120, some
+// 1.3 times as many queries a second, and is built as soon; on 10,000 it gives nothing (docs/performance.md).
+HnswParameters SuitedTo(HnswParameters hnsw, std::int64_t rows);
 
 // CANCELLED when asked to stop; RESOURCE_EXHAUSTED when memory runs out. There must be a row.
 absl::StatusOr<HnswGraph> BuildHnsw(const HnswBuild& build);

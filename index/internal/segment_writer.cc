@@ -151,9 +151,10 @@ class SegmentWriter {
 
   // Where the graph as asked for does not reach the target, however widely it is walked, one with more links is tried.
   absl::StatusOr<SearchParts> BuildToTarget(std::span<const float> vectors, const CodesView& codes) const {
-    OMICS_ASSIGN_OR_RETURN(SearchParts parts, Build(vectors, codes, spec_.hnsw));
+    const HnswParameters suited = SuitedTo(spec_.hnsw, std::ssize(rows_));
+    OMICS_ASSIGN_OR_RETURN(SearchParts parts, Build(vectors, codes, suited));
     if (parts.ef.recall >= kRecallTarget || !Walkable(header_)) return parts;
-    OMICS_ASSIGN_OR_RETURN(SearchParts stronger, Build(vectors, codes, Stronger(spec_.hnsw)));
+    OMICS_ASSIGN_OR_RETURN(SearchParts stronger, Build(vectors, codes, Stronger(suited)));
     return stronger.ef.recall > parts.ef.recall ? std::move(stronger) : std::move(parts);
   }
 

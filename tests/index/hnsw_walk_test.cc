@@ -253,6 +253,17 @@ TEST_F(OneIndexTest, AScanByCodesKeepsTheBest) {
   }
 }
 
+TEST(HnswParametersTest, GraphsOfManyRowsGetMoreLinksUnlessTheyWereChosen) {
+  const HnswParameters defaults;
+  EXPECT_EQ(SuitedTo(defaults, 10'000).m, 16);
+  EXPECT_EQ(SuitedTo(defaults, 50'000).m, 32);
+  for (const int chosen : {8, 24, 64}) {
+    HnswParameters hnsw = defaults;
+    hnsw.m = chosen;
+    EXPECT_EQ(SuitedTo(hnsw, 50'000).m, chosen);
+  }
+}
+
 TEST(ScratchPoolTest, ManyThreadsNeverShareOne) {
   ScratchPool pool;
   std::mt19937 rng(29);
