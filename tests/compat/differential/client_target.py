@@ -15,6 +15,7 @@ RECORD_KINDS = ("get", "query", "add", "update", "upsert", "delete", "count")
 # Chroma's exception classes -> name and status of the answer that makes a client raise them.
 CLASSES = {"InvalidDimensionException": ("InvalidDimension", 400), "InvalidCollectionException": ("InvalidCollection", 400), "InvalidUUIDError": ("InvalidUUID", 400),
            "NotFoundError": ("NotFoundError", 404), "UniqueConstraintError": ("UniqueConstraintError", 409), "InternalError": ("InternalError", 500)}
+BROKEN = ("RemoteProtocolError", "ConnectionError")  # httpx of 0.5 and later, requests of 0.4
 
 
 class ClientAnswer(compare.Answer):
@@ -30,7 +31,10 @@ class ClientAnswer(compare.Answer):
 
 
 def answer_behind(raised, message):
-    """Status and body of the answer that made the client raise this. One that it does not understand is its exception's text."""
+    """Status and body of the answer that made the client raise this. One that it does not understand is its exception's text.
+    Status 0, as over raw HTTP, for a connection that the server broke instead of answering."""
+    if raised in BROKEN:
+        return 0, {}
     with contextlib.suppress(ValueError):
         body, _ = json.JSONDecoder().raw_decode(message)
         if isinstance(body, dict) and "detail" in body:
