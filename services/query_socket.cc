@@ -90,7 +90,7 @@ std::string_view Reply(const absl::Status& status, const pb::QueryResponse& resp
   }
   const std::string details = ToGrpc(status).error_details();
   return Reply(static_cast<std::uint32_t>(status.code()), details.size(), buffer,
-               [&details](char* place) { std::memcpy(place, details.data(), details.size()); });
+               [&details](char* place) { details.copy(place, details.size()); });
 }
 
 }  // namespace
