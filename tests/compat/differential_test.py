@@ -89,3 +89,14 @@ def test_an_answer_that_is_not_alike_is_reported():
         b'{"ids":["a","b"],"documents":["x","y"],"metadatas":[{"n":1.0},null],"include":[]}'))
     assert runner.compare.compare(operation, one, one) == []
     assert runner.compare.compare(operation, one, other) == ["metadatas"]
+
+
+def test_of_a_collection_that_was_put_away_a_list_compares_the_name_alone():
+    operation = runner.operations.Operation(0, 0, "list_collections", "GET", "/collections", None)
+
+    def listed(name, dimension):
+        return runner.compare.Answer(200, b'[{"name":"%s","dimension":%d,"metadata":null}]' % (name.encode(), dimension))
+    away = f"{runner.compare.PUT_AWAY}2-16-c0"
+    assert runner.compare.compare(operation, listed(away, 9), listed(away, 8)) == []
+    assert runner.compare.compare(operation, listed(away, 9), listed(away + "x", 9)) == ["names"]
+    assert runner.compare.compare(operation, listed("col-c0", 9), listed("col-c0", 8)) == ["dimension."]

@@ -261,7 +261,7 @@ class Run:
             target.ids.pop(operation.slot, None)
             if both:
                 path = self.dialect.collection(episode.tenant, episode.database, "x").replace("{x}", found[whose].body["id"])
-                target.request("PUT", path, f'{{"new_name": "away-{operation.episode}-{operation.step}-{operation.slot}", "new_metadata": {{"away": 1}}}}')
+                target.request("PUT", path, f'{{"new_name": "{compare.PUT_AWAY}{operation.episode}-{operation.step}-{operation.slot}", "new_metadata": {{"away": 1}}}}')
             elif found[whose].good:
                 target.request("DELETE", by_name, None)
 
