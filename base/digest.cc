@@ -5,6 +5,13 @@
 #include <cstdlib>
 
 namespace omics {
+namespace {
+
+std::string DigestToHex(const Sha256Digest& digest) {
+  return ToHex({reinterpret_cast<const char*>(digest.data()), digest.size()});
+}
+
+}  // namespace
 
 Sha256Digest Sha256(std::string_view bytes) {
   Sha256Digest digest;
@@ -13,6 +20,8 @@ Sha256Digest Sha256(std::string_view bytes) {
   if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1) std::abort();
   return digest;
 }
+
+std::string Sha256Hex(std::string_view bytes) { return DigestToHex(Sha256(bytes)); }
 
 struct Sha256Hasher::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
@@ -31,11 +40,15 @@ void Sha256Hasher::Add(std::string_view bytes) {
   if (EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()) != 1) std::abort();
 }
 
-std::string Sha256Hasher::Hex() {
+std::string Sha256Hasher::Hex() const {
+  const State copy;
   Sha256Digest digest;
   unsigned int size = 0;
-  if (EVP_DigestFinal_ex(state_->context, digest.data(), &size) != 1) std::abort();
-  return ToHex({reinterpret_cast<const char*>(digest.data()), digest.size()});
+  if (!copy.context || EVP_MD_CTX_copy_ex(copy.context, state_->context) != 1 ||
+      EVP_DigestFinal_ex(copy.context, digest.data(), &size) != 1) {
+    std::abort();
+  }
+  return DigestToHex(digest);
 }
 
 std::string ToHex(std::string_view bytes) {

@@ -12,6 +12,8 @@ namespace omics {
 using Sha256Digest = std::array<std::uint8_t, 32>;
 
 Sha256Digest Sha256(std::string_view bytes);
+// In lower-case hexadecimal.
+std::string Sha256Hex(std::string_view bytes);
 
 // Of what comes piece by piece.
 // Thread safety: one thread at a time.
@@ -23,8 +25,8 @@ class Sha256Hasher {
   Sha256Hasher& operator=(Sha256Hasher&&) noexcept;
 
   void Add(std::string_view bytes);
-  // Of all that was added, in lower-case hexadecimal. Nothing is added after it.
-  std::string Hex();
+  // Of all that was added so far, in lower-case hexadecimal; more may be added after it.
+  std::string Hex() const;
 
  private:
   struct State;

@@ -95,7 +95,7 @@ absl::Status PartFile::Adopt() {
   if (lines.size() == 4 && !lines[0].empty() && absl::SimpleAtoi(lines[1], &bytes) && bytes > 0) {
     OMICS_ASSIGN_OR_RETURN(FileDigest found, Sha256OfFile(part_, bytes));
     if (found.bytes == bytes && found.sha256 == lines[2]) {
-      digest_ = std::move(found.stream);
+      digest_ = std::move(found.hasher);
       etag_ = lines[0];
       bytes_ = vouched_ = bytes;
       if (ftruncate(fd_, bytes) != 0 || lseek(fd_, bytes, SEEK_SET) < 0) return Failed("seek in", part_);
@@ -110,7 +110,7 @@ absl::Status PartFile::Restart(const std::string& etag) {
   std::filesystem::remove(state_, ignored);
   etag_ = etag;
   bytes_ = vouched_ = 0;
-  digest_ = Sha256Stream();
+  digest_ = Sha256Hasher();
   if (ftruncate(fd_, 0) != 0 || lseek(fd_, 0, SEEK_SET) < 0) return Failed("empty", part_);
   return absl::OkStatus();
 }

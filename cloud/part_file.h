@@ -8,7 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "cloud/sha256.h"
+#include "base/digest.h"
+#include "cloud/file_digest.h"
 
 namespace omics::cloud {
 
@@ -49,7 +50,7 @@ class PartFile {
   std::string etag_;
   std::int64_t bytes_ = 0;
   std::int64_t vouched_ = 0;
-  Sha256Stream digest_;
+  Sha256Hasher digest_;
 };
 
 }  // namespace omics::cloud

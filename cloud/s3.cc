@@ -13,7 +13,7 @@
 #include "base/digest.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "cloud/sha256.h"
+#include "cloud/file_digest.h"
 #include "cloud/sigv4.h"
 #include "cloud/url.h"
 #include "cloud/xml.h"

@@ -8,10 +8,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "base/digest.h"
 #include "base/status.h"
 #include "base/text.h"
 #include "cloud/json.h"
-#include "cloud/sha256.h"
 #include "cloud/sigv4.h"
 #include "cloud/url.h"
 

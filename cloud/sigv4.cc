@@ -31,11 +31,6 @@ std::string HmacSha256(std::string_view key, std::string_view text) {
   return {reinterpret_cast<const char*>(digest), size};
 }
 
-std::string HexSha256(std::string_view text) {
-  const Sha256Digest digest = Sha256(text);
-  return ToHex({reinterpret_cast<const char*>(digest.data()), digest.size()});
-}
-
 // Lower-case names, values with single spaces; several of one name joined by commas.
 std::map<std::string, std::string> SignedHeaders(const HttpRequest& request, const Url& url) {
   std::map<std::string, std::string> headers = {{"host", url.authority()}};
@@ -99,7 +94,7 @@ absl::Status Sign(HttpRequest& request, const Credentials& credentials, const Si
   OMICS_ASSIGN_OR_RETURN(const std::string canonical, CanonicalRequest(request, scope, payload_sha256));
   OMICS_ASSIGN_OR_RETURN(const Url url, ParseUrl(request.url));
   const std::string where = absl::StrCat(day, "/", scope.region, "/", scope.service, "/aws4_request");
-  const std::string to_sign = absl::StrCat(kAlgorithm, "\n", time, "\n", where, "\n", HexSha256(canonical));
+  const std::string to_sign = absl::StrCat(kAlgorithm, "\n", time, "\n", where, "\n", Sha256Hex(canonical));
   std::string key = SigningKey(credentials.secret_access_key, day, scope);
   const std::string signature = ToHex(HmacSha256(key, to_sign));
   OPENSSL_cleanse(key.data(), key.size());

@@ -2,7 +2,6 @@
 
 #include <google/rpc/status.pb.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <boost/asio/as_tuple.hpp>
@@ -18,6 +17,7 @@
 #include <utility>
 
 #include "base/query_socket.h"
+#include "base/unix_socket.h"
 #include "gateway/service_status.h"
 
 namespace omics::gateway {
@@ -131,15 +131,9 @@ FileDescriptor QuerySocketClient::Take() {
 }
 
 FileDescriptor QuerySocketClient::Connect() {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path_.size() >= sizeof(address.sun_path)) return FileDescriptor();
-  std::memcpy(address.sun_path, path_.c_str(), path_.size() + 1);
   FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const auto* place = reinterpret_cast<const sockaddr*>(&address);
   // It is there at once or not at all: who listens need not have accepted.
-  if (socket.get() < 0 || connect(socket.get(), place, sizeof(address)) != 0) return FileDescriptor();
-  return socket;
+  return ConnectUnixSocket(socket.get(), path_) == 0 ? std::move(socket) : FileDescriptor();
 }
 
 void QuerySocketClient::GiveBack(FileDescriptor socket) {

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/digest.h"
+#include "base/scratch_path.h"
 #include "base/status.h"
 #include "base/uuid.h"
 #include "index/internal/bundle_check.h"
@@ -23,22 +24,6 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kRatioFreeBytes = std::int64_t{1} << 30;
 // Unpacked to packed bytes. Vectors pack to nine tenths; a bundle of this ratio fills disks with zeros.
 constexpr std::int64_t kRatioMax = 100;
-
-// Removed with this object, whatever it is by then.
-class Scratch {
- public:
-  explicit Scratch(fs::path path) : path_(std::move(path)) {}
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  const fs::path path_;
-};
 
 // Tells how far the work is, and whether it is still wanted.
 class Meter {
@@ -207,8 +192,8 @@ absl::StatusOr<BundleManifest> SaveBundle(Catalog& catalog, const CollectionRef&
   manifest.dimension = pinned.dimension;
   manifest.records = pinned.rows;
   manifest.sequence_number = pinned.sequence;
-  const Scratch copy(absl::StrCat(file.string(), ".", MakeUuid(), ".records"));
-  const Scratch partial(absl::StrCat(file.string(), ".", MakeUuid(), kPartialSuffix));
+  const ScratchPath copy(absl::StrCat(file.string(), ".", MakeUuid(), ".records"));
+  const ScratchPath partial(absl::StrCat(file.string(), ".", MakeUuid(), kPartialSuffix));
   OMICS_ASSIGN_OR_RETURN(manifest,
                          Saver(std::move(pinned), limits).Run(std::move(manifest), copy.path(), partial.path()));
   OMICS_RETURN_IF_ERROR(CheckNew(file));
@@ -236,9 +221,8 @@ absl::StatusOr<BundleManifest> VerifyBundle(const fs::path& file, const BundleLi
   OMICS_ASSIGN_OR_RETURN(BundleManifest manifest, reader.ReadManifest());
   std::error_code error;
   const fs::path parent = fs::temp_directory_path(error);
-  const Scratch directory(parent / ("omics-vector-" + MakeUuid()));
-  if (!error) fs::create_directory(directory.path(), error);
-  if (error) return ErrnoStatus(error.value(), absl::StrCat("make ", directory.path().string()));
+  if (error) return ErrnoStatus(error.value(), "find the directory for temporary files");
+  OMICS_ASSIGN_OR_RETURN(const ScratchPath directory, ScratchPath::MakeDirectory(parent, "omics-vector-"));
   OMICS_RETURN_IF_ERROR(Unpack(reader, manifest, directory.path(), limits));
   return manifest;
 }

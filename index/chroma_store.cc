@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "base/scratch_path.h"
 #include "base/status.h"
 #include "index/internal/archive.h"
 #include "index/internal/chroma_catalog.h"
@@ -20,8 +21,8 @@ namespace fs = std::filesystem;
 
 class StoreOnDisk final : public ChromaStore {
  public:
-  StoreOnDisk(ScratchDirectory scratch, fs::path root, std::string fingerprint,
-              std::unique_ptr<ChromaDatabase> database, const ChromaLimits& limits)
+  StoreOnDisk(ScratchPath scratch, fs::path root, std::string fingerprint, std::unique_ptr<ChromaDatabase> database,
+              const ChromaLimits& limits)
       : scratch_(std::move(scratch)),
         root_(std::move(root)),
         fingerprint_(std::move(fingerprint)),
@@ -57,7 +58,7 @@ class StoreOnDisk final : public ChromaStore {
   }
 
  private:
-  ScratchDirectory scratch_;  // first, so that it goes last
+  ScratchPath scratch_;  // first, so that it goes last
   fs::path root_;
   std::string fingerprint_;  // of the store's SQLite files when they were opened
   std::unique_ptr<ChromaDatabase> database_;
@@ -87,7 +88,7 @@ absl::StatusOr<fs::path> UnpackOrUse(const fs::path& path, const fs::path& scrat
 
 absl::StatusOr<std::unique_ptr<ChromaStore>> ChromaStore::Open(const fs::path& path, const fs::path& scratch_dir,
                                                                const ChromaLimits& limits) {
-  OMICS_ASSIGN_OR_RETURN(ScratchDirectory scratch, ScratchDirectory::Make(scratch_dir));
+  OMICS_ASSIGN_OR_RETURN(ScratchPath scratch, ScratchPath::MakeDirectory(scratch_dir, "chroma-"));
   OMICS_ASSIGN_OR_RETURN(const fs::path directory, UnpackOrUse(path, scratch.path(), limits));
   OMICS_ASSIGN_OR_RETURN(fs::path root, FindChromaRoot(directory));
   std::string fingerprint = ChromaFingerprint(root);

@@ -3,16 +3,15 @@
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <memory>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "base/status.h"
+#include "base/unix_socket.h"
 
 namespace omics::services {
 namespace {
@@ -29,19 +28,7 @@ int TryBind(const addrinfo& address) {
   return listen(socket.get(), 1) == 0 ? 0 : errno;
 }
 
-// Too long a path is cut off; nothing can be bound there either.
-sockaddr_un UnixAddress(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path.c_str(), std::min(path.size() + 1, sizeof(address.sun_path)));
-  return address;
-}
-
-bool SomebodyListens(const std::string& path) {
-  const FileDescriptor socket = StreamSocket(AF_UNIX);
-  const sockaddr_un address = UnixAddress(path);
-  return connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
-}
+bool SomebodyListens(const std::string& path) { return ConnectUnixSocket(StreamSocket(AF_UNIX).get(), path) == 0; }
 
 }  // namespace
 
@@ -83,10 +70,7 @@ absl::Status RemoveStaleSocket(const std::string& path) {
 absl::StatusOr<FileDescriptor> ListenOnUnixSocket(const std::string& path) {
   OMICS_RETURN_IF_ERROR(RemoveStaleSocket(path));
   FileDescriptor socket = StreamSocket(AF_UNIX);
-  const sockaddr_un address = UnixAddress(path);
-  if (bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    return ErrnoStatus(errno, absl::StrCat("bind ", path));
-  }
+  if (BindUnixSocket(socket.get(), path) != 0) return ErrnoStatus(errno, absl::StrCat("bind ", path));
   // Before anyone can connect.
   OMICS_RETURN_IF_ERROR(RestrictSocket(path));
   if (listen(socket.get(), SOMAXCONN) != 0) return ErrnoStatus(errno, absl::StrCat("listen on ", path));

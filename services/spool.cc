@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/log.h"
 #include "base/status.h"
-#include "base/uuid.h"
 
 namespace omics::services {
 namespace {
@@ -30,18 +29,14 @@ void SweepSpools(const std::filesystem::path& spool_dir) {
 }
 
 absl::StatusOr<std::unique_ptr<Spool>> Spool::Make(const std::filesystem::path& parent, Limits limits) {
-  const std::filesystem::path directory = parent / (kSpoolPrefix + MakeUuid());
-  std::error_code error;
-  std::filesystem::create_directories(directory, error);
-  if (error) return ErrnoStatus(error.value(), absl::StrCat("make ", directory.string()));
-  return std::unique_ptr<Spool>(new Spool(directory, std::move(limits)));
+  OMICS_ASSIGN_OR_RETURN(ScratchPath directory, ScratchPath::MakeDirectory(parent, kSpoolPrefix));
+  return std::unique_ptr<Spool>(new Spool(std::move(directory), std::move(limits)));
 }
 
 Spool::~Spool() {
-  if (fd_ >= 0) close(fd_);
-  std::error_code error;
-  std::filesystem::remove_all(directory_, error);
-  if (error) LogWarning(absl::StrCat("cannot remove ", directory_.string(), ": ", error.message()));
+  if (const std::error_code error = directory_.Remove()) {
+    LogWarning(absl::StrCat("cannot remove ", directory().string(), ": ", error.message()));
+  }
 }
 
 absl::Status Spool::Append(const std::string& chunk) {
@@ -53,10 +48,14 @@ absl::Status Spool::Append(const std::string& chunk) {
     return absl::ResourceExhaustedError(
         absl::StrCat("the file is larger than ", limits_.bytes_max >> 30, " GiB: ", limits_.advice));
   }
-  if (fd_ < 0) fd_ = open(file().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-  if (fd_ < 0) return ErrnoStatus(errno, absl::StrCat("make ", file().string()));
+  int fd = open_file_.get();
+  if (fd < 0) {
+    fd = open(file().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    open_file_ = FileDescriptor(fd);
+  }
+  if (fd < 0) return ErrnoStatus(errno, absl::StrCat("make ", file().string()));
   for (std::size_t done = 0; done < chunk.size();) {
-    const ssize_t wrote = ::write(fd_, chunk.data() + done, chunk.size() - done);
+    const ssize_t wrote = ::write(fd, chunk.data() + done, chunk.size() - done);
     if (wrote < 0 && errno != EINTR) return ErrnoStatus(errno, absl::StrCat("write ", file().string()));
     if (wrote > 0) done += static_cast<std::size_t>(wrote);
   }

@@ -9,6 +9,8 @@
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "base/file_descriptor.h"
+#include "base/scratch_path.h"
 
 namespace omics::services {
 
@@ -32,9 +34,9 @@ class Spool {
   Spool(const Spool&) = delete;
   Spool& operator=(const Spool&) = delete;
 
-  const std::filesystem::path& directory() const { return directory_; }
+  const std::filesystem::path& directory() const { return directory_.path(); }
   // The file, made by the first Append().
-  std::filesystem::path file() const { return directory_ / "archive"; }
+  std::filesystem::path file() const { return directory() / "archive"; }
   std::int64_t bytes() const { return bytes_; }
 
   // INVALID_ARGUMENT for a piece of more than kChunkBytesMax; RESOURCE_EXHAUSTED beyond the limit, or with the reason
@@ -42,12 +44,11 @@ class Spool {
   absl::Status Append(const std::string& chunk);
 
  private:
-  Spool(std::filesystem::path directory, Limits limits)
-      : directory_(std::move(directory)), limits_(std::move(limits)) {}
+  Spool(ScratchPath directory, Limits limits) : directory_(std::move(directory)), limits_(std::move(limits)) {}
 
-  const std::filesystem::path directory_;
+  ScratchPath directory_;
   const Limits limits_;
-  int fd_ = -1;
+  FileDescriptor open_file_;
   std::int64_t bytes_ = 0;
 };
 

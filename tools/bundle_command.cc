@@ -5,9 +5,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "base/scratch_path.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "base/uuid.h"
 #include "cloud/s3.h"
 #include "index/bundle.h"
 #include "tools/bundle_job.h"
@@ -68,34 +68,21 @@ int Save(int argc, const char* const* argv) {
   return 0;
 }
 
-// A directory that is removed with this object.
-class ScratchDirectory {
- public:
-  static absl::StatusOr<std::unique_ptr<ScratchDirectory>> Make() {
-    std::error_code error;
-    const fs::path path = fs::temp_directory_path(error) / ("vectorctl-" + MakeUuid());
-    if (!error) fs::create_directory(path, error);
-    if (error) return ErrnoStatus(error.value(), absl::StrCat("make ", path.string(), " (TMPDIR says where)"));
-    return std::unique_ptr<ScratchDirectory>(new ScratchDirectory(path));
-  }
-  ~ScratchDirectory() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  ScratchDirectory(const ScratchDirectory&) = delete;
-  ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-  fs::path file() const { return path_ / "bundle.tar.zst"; }
-
- private:
-  explicit ScratchDirectory(fs::path path) : path_(std::move(path)) {}
-  const fs::path path_;
-};
+absl::StatusOr<ScratchPath> MakeScratchDirectory() {
+  std::error_code error;
+  const fs::path parent = fs::temp_directory_path(error);
+  if (error) return ErrnoStatus(error.value(), "find the directory for temporary files (TMPDIR says where)");
+  absl::StatusOr<ScratchPath> made = ScratchPath::MakeDirectory(parent, "vectorctl-");
+  if (!made.ok()) return Annotate(made.status(), "a place for the bundle (TMPDIR says where)");
+  return made;
+}
 
 absl::StatusOr<SavedBundle> SaveAndPush(const SaveOptions& options, const S3Settings& settings, Progress& progress) {
   OMICS_RETURN_IF_ERROR(cloud::ParseS3Url(options.place).status());
-  OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<ScratchDirectory> scratch, ScratchDirectory::Make());
-  OMICS_ASSIGN_OR_RETURN(SavedBundle bundle, SaveTo(options, scratch->file(), progress));
-  OMICS_RETURN_IF_ERROR(PushBundle(scratch->file(), bundle, options.place, settings, progress));
+  OMICS_ASSIGN_OR_RETURN(const ScratchPath scratch, MakeScratchDirectory());
+  const fs::path file = scratch.path() / "bundle.tar.zst";
+  OMICS_ASSIGN_OR_RETURN(SavedBundle bundle, SaveTo(options, file, progress));
+  OMICS_RETURN_IF_ERROR(PushBundle(file, bundle, options.place, settings, progress));
   return bundle;
 }
 
@@ -196,20 +183,15 @@ int Load(int argc, const char* const* argv) {
 }  // namespace
 
 int RunBundle(int argc, const char* const* argv) {
-  const std::string_view word = argc > 1 ? argv[1] : "";
-  if (word == "save") return Save(argc - 1, argv + 1);
-  if (word == "push") return Push(argc - 1, argv + 1);
-  if (word == "verify") return Verify(argc - 1, argv + 1);
-  if (word == "load") return Load(argc - 1, argv + 1);
-  const bool help = word == "--help" || word == "-h";
-  std::fputs(
+  static constexpr Subcommand kSubcommands[] = {{"save", Save}, {"push", Push}, {"verify", Verify}, {"load", Load}};
+  return RunSubcommand(
+      kSubcommands,
       "Usage: vectorctl bundle save COLLECTION FILE\n"
       "       vectorctl bundle push COLLECTION s3://BUCKET/KEY\n"
       "       vectorctl bundle verify FILE\n"
       "       vectorctl bundle load FILE [--name NAME] [--replace] [--alias NAMES]\n"
       "A bundle is a collection with its graphs in one file. `vectorctl bundle save --help` and so on show more.\n",
-      help ? stdout : stderr);
-  return help ? 0 : 2;
+      argc, argv);
 }
 
 }  // namespace omics::tools

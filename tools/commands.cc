@@ -70,6 +70,16 @@ int RunVectorctl(int argc, const char* const* argv) {
   return Usage(absl::StrCat("there is no command \"", argv[1], "\""));
 }
 
+int RunSubcommand(std::span<const Subcommand> subcommands, const char* usage, int argc, const char* const* argv) {
+  const std::string_view word = argc > 1 ? argv[1] : "";
+  for (const Subcommand& subcommand : subcommands) {
+    if (subcommand.name == word) return subcommand.run(argc - 1, argv + 1);
+  }
+  const bool help = word == "--help" || word == "-h";
+  std::fputs(usage, help ? stdout : stderr);
+  return help ? 0 : 2;
+}
+
 int Fail(std::string_view command, const absl::Status& status) {
   std::fprintf(stderr, "vectorctl %s: %s\n", std::string(command).c_str(), OneLine(ToStd(status.message())).c_str());
   return 1;

@@ -1,7 +1,7 @@
 #include "absl/strings/str_cat.h"
+#include "base/scratch_path.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "base/uuid.h"
 #include "index/catalog.h"
 #include "index/chroma_import.h"
 #include "index/chroma_store.h"
@@ -12,23 +12,6 @@ namespace omics::tools {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Where archives are unpacked: made when it is needed, removed with this object. Where this process is killed, the next
-// start of a service removes it: the name is that of the service's own imports.
-class Scratch {
- public:
-  explicit Scratch(const fs::path& data_dir) : path_(data_dir / "tmp" / absl::StrCat("import-", MakeUuid())) {}
-  ~Scratch() {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  const fs::path& path() const { return path_; }
-
- private:
-  const fs::path path_;
-};
 
 index::ImportTarget ToTarget(const ImportJob& job) {
   index::ImportTarget target;
@@ -63,7 +46,9 @@ absl::StatusOr<std::vector<ImportedCollection>> ImportOffline(const ImportJob& j
   std::error_code ignored;
   const bool in_place = fs::equivalent(job.store, data_dir, ignored);
   OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<index::Catalog> catalog, OpenOffline(data_dir, "import into", in_place));
-  const Scratch scratch(data_dir);
+  // Where this process is killed, the next start of a service removes it: the name is that of the service's own
+  // imports.
+  OMICS_ASSIGN_OR_RETURN(const ScratchPath scratch, ScratchPath::MakeDirectory(data_dir / "tmp", "import-"));
   OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<index::ChromaStore> store,
                          index::ChromaStore::Open(job.store, scratch.path(), index::ChromaLimits()));
   const auto show = [&progress](std::int64_t rows_done, std::int64_t rows_total) {

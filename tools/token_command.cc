@@ -15,10 +15,7 @@
 namespace omics::tools {
 namespace {
 
-std::string DigestColumn(std::string_view token) {
-  const Sha256Digest digest = Sha256(token);
-  return absl::StrCat("sha256:", ToHex({reinterpret_cast<const char*>(digest.data()), digest.size()}));
-}
+std::string DigestColumn(std::string_view token) { return absl::StrCat("sha256:", Sha256Hex(token)); }
 
 // As they stand in the tokens file; "" for none.
 struct Bindings {
@@ -120,17 +117,13 @@ int Hash(int argc, const char* const* argv) {
 }  // namespace
 
 int RunToken(int argc, const char* const* argv) {
-  const std::string_view word = argc > 1 ? argv[1] : "";
-  if (word == "create") return Create(argc - 1, argv + 1);
-  if (word == "hash") return Hash(argc - 1, argv + 1);
-  const bool help = word == "--help" || word == "-h";
-  std::fputs(
-      "Usage: vectorctl token create [--role ROLE] [--name NAME] [--tenant NAMES] [--database NAMES]\n"
-      "                              [--collections PATTERNS]\n"
-      "       vectorctl token hash < FILE\n"
-      "`vectorctl token create --help` and `vectorctl token hash --help` show more.\n",
-      help ? stdout : stderr);
-  return help ? 0 : 2;
+  static constexpr Subcommand kSubcommands[] = {{"create", Create}, {"hash", Hash}};
+  return RunSubcommand(kSubcommands,
+                       "Usage: vectorctl token create [--role ROLE] [--name NAME] [--tenant NAMES] [--database NAMES]\n"
+                       "                              [--collections PATTERNS]\n"
+                       "       vectorctl token hash < FILE\n"
+                       "`vectorctl token create --help` and `vectorctl token hash --help` show more.\n",
+                       argc, argv);
 }
 
 }  // namespace omics::tools

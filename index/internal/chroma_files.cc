@@ -1,7 +1,5 @@
 #include "index/internal/chroma_files.h"
 
-#include <cerrno>
-#include <cstdlib>
 #include <fstream>
 #include <system_error>
 #include <utility>
@@ -47,22 +45,6 @@ absl::Status CopyFile(const fs::path& from, const fs::path& to) {
 }
 
 }  // namespace
-
-absl::StatusOr<ScratchDirectory> ScratchDirectory::Make(const fs::path& parent) {
-  std::error_code error;
-  fs::create_directories(parent, error);
-  if (error) return ErrnoStatus(error.value(), absl::StrCat("make ", parent.string()));
-  std::string name = (parent / "chroma-XXXXXX").string();
-  if (!mkdtemp(name.data())) return ErrnoStatus(errno, absl::StrCat("make a directory in ", parent.string()));
-  return ScratchDirectory(fs::path(name));
-}
-
-ScratchDirectory::ScratchDirectory(ScratchDirectory&& other) noexcept : path_(std::exchange(other.path_, {})) {}
-
-ScratchDirectory::~ScratchDirectory() {
-  std::error_code ignored;
-  if (!path_.empty()) fs::remove_all(path_, ignored);
-}
 
 absl::StatusOr<fs::path> FindChromaRoot(const fs::path& directory) {
   if (HoldsStore(directory)) return directory;

@@ -9,22 +9,6 @@
 
 namespace omics::index {
 
-// A directory of our own that is removed with this object.
-class ScratchDirectory {
- public:
-  // Makes `parent` too if it is not there.
-  static absl::StatusOr<ScratchDirectory> Make(const std::filesystem::path& parent);
-  ~ScratchDirectory();
-  ScratchDirectory(ScratchDirectory&& other) noexcept;
-  ScratchDirectory& operator=(ScratchDirectory&&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  explicit ScratchDirectory(std::filesystem::path path) : path_(std::move(path)) {}
-  std::filesystem::path path_;
-};
-
 // `directory` itself or its one subdirectory that holds chroma.sqlite3. INVALID_ARGUMENT if there is none or a choice.
 absl::StatusOr<std::filesystem::path> FindChromaRoot(const std::filesystem::path& directory);
 

@@ -1,4 +1,7 @@
 // The collection: SQLite's truth, the snapshot that queries read, and what keeps the two together.
+//
+// Its members are defined by what they are about: collection_impl.cc (opening, writes, changes for the outbox),
+// collection_queries.cc (what only reads), collection_build.cc (when segments are built, and of what).
 #pragma once
 
 #include <atomic>
@@ -105,6 +108,8 @@ class CollectionImpl : public Collection, public BuildTarget, public std::enable
     kEverything  // all
   };
   class ReaderLease;
+
+  static constexpr char kRecordsFile[] = "records.sqlite3";
 
   CollectionImpl(const Place& place, const CatalogOptions& options, Builder& builder, RecordStore store);
 

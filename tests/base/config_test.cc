@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/temp_dir.h"
+
 namespace omics {
 namespace {
 
@@ -35,16 +37,8 @@ struct Outcome {
 
 class ConfigTest : public testing::Test {
  protected:
-  void SetUp() override {
-    ClearEnvironment();
-    std::string name = (std::filesystem::temp_directory_path() / "config_test.XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override {
-    ClearEnvironment();
-    std::filesystem::remove_all(folder_);
-  }
+  void SetUp() override { ClearEnvironment(); }
+  void TearDown() override { ClearEnvironment(); }
 
   static void ClearEnvironment() {
     for (const char* name : {"T_ADDRESS", "T_OLD_ADDRESS", "T_TOKEN", "T_FAST", "T_REFLECTION", "T_THREADS", "T_NAMES",
@@ -54,7 +48,7 @@ class ConfigTest : public testing::Test {
   }
 
   std::string File(const std::string& text) {
-    const std::string path = (folder_ / "file.conf").string();
+    const std::string path = folder_ / "file.conf";
     std::ofstream(path) << text;
     return path;
   }
@@ -98,7 +92,7 @@ class ConfigTest : public testing::Test {
     for (const std::string& part : parts) EXPECT_THAT(outcome.err, HasSubstr(part));
   }
 
-  std::filesystem::path folder_;
+  const TempDir folder_;
   Settings settings_;
 };
 
@@ -238,7 +232,7 @@ TEST_F(ConfigTest, ErrorsSayWhatIsWrongAndWhereItCameFrom) {
 }
 
 TEST_F(ConfigTest, ErrorsOfTheFileNameFileAndLine) {
-  const std::string path = (folder_ / "file.conf").string();
+  const std::string path = folder_ / "file.conf";
   const auto expect = [&](const std::string& text, const std::string& line, const std::string& part) {
     ExpectError({"--config", File(text)}, {path + ":" + line, part});
   };
@@ -251,7 +245,7 @@ TEST_F(ConfigTest, ErrorsOfTheFileNameFileAndLine) {
   expect("address = \"open\nthreads = 1\n", "1", "quote is not closed");
   expect("address = \"a\" b\n", "1", "after the closing quote");
   ExpectError({"--config", path + ".missing"}, {path + ".missing", "No such file"});
-  ExpectError({"--config", folder_.string()}, {folder_.string()});
+  ExpectError({"--config", folder_.path().string()}, {folder_.path().string()});
   ExpectError({"--config", File(std::string((1 << 20) + 1, '\n'))}, {"larger than 1 MiB"});
 }
 

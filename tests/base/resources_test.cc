@@ -7,6 +7,8 @@
 #include <fstream>
 #include <string>
 
+#include "tests/support/temp_dir.h"
+
 namespace omics {
 namespace {
 
@@ -16,28 +18,24 @@ namespace fs = std::filesystem;
 class ResourcesTest : public testing::Test {
  protected:
   void SetUp() override {
-    std::string name = (fs::temp_directory_path() / "resources_test.XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    root_ = name;
     Put("proc/self/status", "Name:\tx\nCpus_allowed:\tff\nCpus_allowed_list:\t0-6,9\nMems_allowed:\t1\n");
     Put("proc/meminfo", "MemTotal:       16777216 kB\nMemFree:        1 kB\n");
   }
-  void TearDown() override { fs::remove_all(root_); }
 
   void Put(const std::string& path, const std::string& text) {
-    fs::create_directories((root_ / path).parent_path());
+    fs::create_directories((root_.path() / path).parent_path());
     std::ofstream(root_ / path) << text;
   }
 
   void Expect(int threads, std::int64_t memory_bytes, const std::string& source) {
-    const Resources resources = DetectResources(root_.string());
+    const Resources resources = DetectResources(root_.path().string());
     EXPECT_EQ(resources.threads, threads);
     EXPECT_EQ(resources.memory_bytes, memory_bytes);
     EXPECT_EQ(resources.source, source);
   }
 
   static constexpr std::int64_t kGiB = std::int64_t{1} << 30;
-  fs::path root_;
+  const TempDir root_;
 };
 
 TEST_F(ResourcesTest, WithoutCgroupsTheMachineIsTheLimit) { Expect(8, 16 * kGiB, "CPU affinity, physical memory"); }
@@ -89,7 +87,7 @@ TEST_F(ResourcesTest, V1WithoutLimitsHasMinusOneAndAHugeNumber) {
 
 TEST_F(ResourcesTest, UnreadableFilesLeaveOneThread) {
   fs::remove_all(root_ / "proc");
-  const Resources resources = DetectResources(root_.string() + "/");
+  const Resources resources = DetectResources(root_.path().string() + "/");
   EXPECT_EQ(resources.threads, 1);
 }
 

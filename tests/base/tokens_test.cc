@@ -13,6 +13,7 @@
 #include "absl/strings/escaping.h"
 #include "base/digest.h"
 #include "base/status.h"
+#include "tests/support/temp_dir.h"
 
 namespace omics {
 namespace {
@@ -257,20 +258,13 @@ TEST(AllowAllTest, EveryCallerIsAdmin) {
 
 class TokenSourcesTest : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "tokens_test.XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder_ = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::string Put(const std::string& text) {
-    const std::string path = (folder_ / "tokens").string();
+    const std::string path = folder_ / "tokens";
     std::ofstream(path) << text;
     return path;
   }
 
-  std::filesystem::path folder_;
+  const TempDir folder_;
 };
 
 TEST_F(TokenSourcesTest, NothingConfiguredSaysTheWayOut) {
@@ -289,11 +283,11 @@ TEST_F(TokenSourcesTest, TheFileWinsOverTheBareToken) {
 }
 
 TEST_F(TokenSourcesTest, AnUnreadableFileIsNamed) {
-  const std::string path = (folder_ / "missing").string();
+  const std::string path = folder_ / "missing";
   const auto tokens = LoadTokens({kTokenA, path, false});
   EXPECT_EQ(tokens.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(Message(tokens.status()), HasSubstr(path));
-  EXPECT_EQ(LoadTokens({"", folder_.string(), false}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(LoadTokens({"", folder_.path().string(), false}).status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(LoadTokens({"", Put(std::string((1 << 20) + 1, '#')), false}).status().code(),
             absl::StatusCode::kInvalidArgument);
 }

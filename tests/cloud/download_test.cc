@@ -8,8 +8,8 @@
 #include <sstream>
 
 #include "absl/strings/str_cat.h"
+#include "base/digest.h"
 #include "cloud/s3.h"
-#include "cloud/sha256.h"
 #include "tests/cloud/fault_proxy.h"
 #include "tests/cloud/http_server.h"
 #include "tests/cloud/manual_waiter.h"

@@ -10,6 +10,7 @@
 #include "cloud/http.h"
 #include "tests/cloud/http_server.h"
 #include "tests/cloud/jwt_testing.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 
 namespace omics::cloud {
@@ -37,17 +38,6 @@ const SigningKey& Second() {
 std::string Token(const SigningKey& key, int number, std::int64_t expires = 1'800'000'600) {
   return key.Token(
       absl::StrCat(R"({"iss":"https://issuer","client_id":"app","jti":)", number, R"(,"exp":)", expires, "}"));
-}
-
-// Waits for what another thread does; false after twenty seconds.
-template <typename Condition>
-bool Eventually(Condition condition) {
-  const auto end = std::chrono::steady_clock::now() + seconds(20);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::yield();
-  }
-  return true;
 }
 
 // A provider whose answer a test changes.

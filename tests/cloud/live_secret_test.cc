@@ -12,6 +12,7 @@
 #include "tests/cloud/fault_proxy.h"
 #include "tests/cloud/http_server.h"
 #include "tests/cloud/moto.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -30,17 +31,6 @@ using testing::Reply;
 std::string Token(int number) { return absl::StrCat("token-number-", 1'000'000 + number); }
 
 bool Accepts(const TokenSet& tokens, const std::string& token) { return tokens.Check(token).ok(); }
-
-// Waits for what another thread does; false after twenty seconds.
-template <typename Condition>
-bool Eventually(Condition condition) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
 
 TEST(TokensSecretTest, TheThreeFormsAreUnderstoodAndNothingElse) {
   EXPECT_EQ(ParseTokensSecret(" token-0123456789abcdef\n")->Check("token-0123456789abcdef")->role, Role::kAdmin);

@@ -12,9 +12,9 @@
 #include <stdexcept>
 
 #include "absl/strings/str_cat.h"
+#include "base/digest.h"
 #include "base/text.h"
 #include "cloud/http.h"
-#include "cloud/sha256.h"
 #include "cloud/sigv4.h"
 
 namespace omics::cloud::testing {

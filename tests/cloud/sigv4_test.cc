@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "absl/time/time.h"
-#include "cloud/sha256.h"
+#include "base/digest.h"
 #include "tests/support/status_matchers.h"
 
 namespace omics::cloud {

@@ -25,7 +25,6 @@ CELLS, UBERON = ontology.tarball("cell_ontology"), ontology.tarball("uberon")
 RECORDS = {CELLS: 3220, UBERON: 7407}
 READY_SECONDS_MAX = 10
 FIRST_QUERY_SECONDS_MAX = 0.05 * float(os.environ.get("OMICS_VECTOR_TEST_SLOWNESS", 20))  # the machine does other work, too
-PATIENCE_SECONDS = 60
 # Writes a store with two collections; runs in an environment of Chroma.
 WRITER = """
 import sys, chromadb
@@ -42,13 +41,6 @@ def s3():
         yield server
     finally:
         server.close()
-
-
-def eventually(condition, what):
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"not in time: {what}"
-        time.sleep(0.02)
 
 
 def prewarm_of(stack, collection):
@@ -104,7 +96,7 @@ def test_from_an_empty_disk_to_the_first_query(s3):
         stack.start_service()
         print(f"warm disk: ready after {time.monotonic() - begun:.2f} s")
         assert data == stack.data
-        eventually(lambda: prewarm_of(stack, "uberon_v2024_01")["state"] == "PREWARM_STATE_CURRENT", "asked again")
+        stacks.eventually(lambda: prewarm_of(stack, "uberon_v2024_01")["state"] == "PREWARM_STATE_CURRENT", "asked again")
         assert " loaded records" not in stack.service.said()
 
 
@@ -138,10 +130,10 @@ def test_a_changed_source_is_swapped_in_under_running_queries(s3):
         sizes = [RECORDS[CELLS]]
         for tarball in (UBERON, CELLS, UBERON):
             s3.put("changing.tar.gz", tarball.read_bytes())
-            eventually(lambda: count(stack, "cell_ontology_v2024_01") == RECORDS[tarball], f"the swap to {tarball.name}")
+            stacks.eventually(lambda: count(stack, "cell_ontology_v2024_01") == RECORDS[tarball], f"the swap to {tarball.name}")
             sizes.append(count(stack, "cell_type"))
             before = askers[0].answered
-            eventually(lambda: askers[0].answered > before + 20 or askers[0].failed, "queries after the swap")
+            stacks.eventually(lambda: askers[0].answered > before + 20 or askers[0].failed, "queries after the swap")
         for asker in askers:
             asker.stopping = True
             asker.join(30)
@@ -158,13 +150,13 @@ def test_a_damaged_tarball_keeps_the_old_one(s3):
         whole = UBERON.read_bytes()
         for damaged in (whole[:len(whole) // 2], whole[:1000] + bytes(1000) + whole[2000:], b"", b"no archive"):
             s3.put("damaged.tar.gz", damaged)
-            eventually(lambda: prewarm_of(stack, "cell_ontology_v2024_01")["failures"] > 0, "the failure")
+            stacks.eventually(lambda: prewarm_of(stack, "cell_ontology_v2024_01")["failures"] > 0, "the failure")
             failed = prewarm_of(stack, "cell_ontology_v2024_01")
             assert failed["served"] and "damaged.tar.gz" in failed["error"], failed
             assert count(stack, "cell_type") == RECORDS[CELLS]
             assert stack.json("GET", f"{stacks.V2}/collections/cell_type")["id"] == id
             s3.put("damaged.tar.gz", CELLS.read_bytes())
-            eventually(lambda: prewarm_of(stack, "cell_ontology_v2024_01")["failures"] == 0, "the recovery")
+            stacks.eventually(lambda: prewarm_of(stack, "cell_ontology_v2024_01")["failures"] == 0, "the recovery")
         stack.vectorctl("health", "--service", "cell_ontology_v2024_01")
 
 
@@ -216,7 +208,7 @@ def test_over_http_a_broken_download_is_resumed():
             assert resumed and all(begin >= 4_000_000 for begin in resumed), BreakingHandler.ranges
             downloads = len(BreakingHandler.ranges)
             BreakingHandler.content = UBERON.read_bytes()
-            eventually(lambda: count(stack, "cell_type") == RECORDS[UBERON], "the swap")
+            stacks.eventually(lambda: count(stack, "cell_type") == RECORDS[UBERON], "the swap")
             assert len(BreakingHandler.ranges) == downloads + 1  # between the two it was asked only
             said = stack.service.said() + stack.vectorctl("status").stdout
             assert "secret" not in said and "?***" in said

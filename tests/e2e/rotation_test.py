@@ -3,7 +3,6 @@ import contextlib
 import json
 import pathlib
 import subprocess
-import time
 import urllib.request
 
 import pytest
@@ -79,18 +78,7 @@ def accepted(started, token):
 
 
 def within_the_poll(condition):
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "nothing changed within the poll interval"
-        time.sleep(0.02)
-
-
-def gauge(address, name):
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=20) as answer:
-        for line in answer.read().decode().splitlines():
-            if line.startswith(f"{name} "):
-                return float(line.split()[1])
-    raise AssertionError(f"there is no {name}")
+    stacks.eventually(condition, "a change within the poll interval", WAIT_SECONDS)
 
 
 def test_a_rotated_secret_counts_without_a_restart_and_an_outage_changes_nothing(tmp_path, secrets_manager):
@@ -108,12 +96,12 @@ def test_a_rotated_secret_counts_without_a_restart_and_an_outage_changes_nothing
         assert accepted(started, second)
         secrets_manager.put("nobody understands this")
         metrics = started.gateway_metrics
-        within_the_poll(lambda: gauge(metrics, "omics_vector_gateway_tokens_secret_good") == 0)
+        within_the_poll(lambda: stacks.gauge(metrics, "omics_vector_gateway_tokens_secret_good") == 0)
         assert accepted(started, third) and accepted(started, second)
         secrets_manager.put(f"search read {third}\n")
-        within_the_poll(lambda: gauge(metrics, "omics_vector_gateway_tokens_secret_good") == 1)
+        within_the_poll(lambda: stacks.gauge(metrics, "omics_vector_gateway_tokens_secret_good") == 1)
         secrets_manager.stop()
-        within_the_poll(lambda: gauge(started.service_metrics, "omics_vector_service_tokens_secret_good") == 0)
+        within_the_poll(lambda: stacks.gauge(started.service_metrics, "omics_vector_service_tokens_secret_good") == 0)
         assert accepted(started, third)
         assert not accepted(started, TOKEN.format(0)) and not accepted(started, None)
         said = started.gateway.said() + started.service.said()

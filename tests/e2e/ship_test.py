@@ -10,7 +10,6 @@ import http.client
 import itertools
 import os
 import random
-import re
 import shutil
 import tempfile
 import threading
@@ -58,22 +57,15 @@ def task(s3, prefix, data=None, **options):
         shutil.rmtree(home, ignore_errors=True)
 
 
-def metric(stack, name):
-    with contextlib.closing(http.client.HTTPConnection(stack.service_metrics, timeout=60)) as connection:
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-    return float(re.search(rf"^omics_vector_service_{name} (\S+)$", text, re.M)[1])
-
-
 def shipped_until(stack):
     """What had been acknowledged by then is in S3."""
     asked = time.monotonic()
-    return asked - metric(stack, "ship_lag_seconds")
+    return asked - stacks.gauge(stack.service_metrics, "omics_vector_service_ship_lag_seconds")
 
 
 def wait_until_shipped(stack):
     now = time.monotonic()
-    prewarm_test.eventually(lambda: shipped_until(stack) > now, "shipped")
+    stacks.eventually(lambda: shipped_until(stack) > now, "shipped")
 
 
 def contents(stack, path):
@@ -156,7 +148,7 @@ def insist(stack, path, body):
         status, _, answer = stack.request("POST", path, body)
         assert status in (200, 201, 503), answer
         return status != 503
-    prewarm_test.eventually(succeeds, f"POST {path}")
+    stacks.eventually(succeeds, f"POST {path}")
 
 
 def make_collection(stack):
@@ -288,7 +280,7 @@ def test_of_two_services_one_writes_and_an_overtaken_disk_is_kept(s3):
                 status, _, answer = first.request("POST", f"{path}/upsert", {**one, "ids": ["3"]})
                 assert status == 503, answer
                 assert list(contents(first, path)) == ["1"]
-                prewarm_test.eventually(lambda: first.request("GET", "/readyz")[0] == 503, "not ready")
+                stacks.eventually(lambda: first.request("GET", "/readyz")[0] == 503, "not ready")
                 assert sorted(contents(second, path)) == ["1", "2"]
                 assert second.stop() == [0, 0]
         with task(s3, prefix, data=data) as again:

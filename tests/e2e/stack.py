@@ -14,6 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 ONTOLOGY = ROOT / "testdata" / "ontology"
@@ -24,6 +25,7 @@ GATEWAY = BINARIES / "gateway" / "vector-gateway"
 VECTORCTL = BINARIES / "tools" / "vectorctl"
 START_SECONDS = 30  # a generous bound for a machine that builds something else at the same time
 STOP_SECONDS = 25  # the drain lasts 15 s at most
+PATIENCE_SECONDS = 60
 V2 = "/api/v2/tenants/default_tenant/databases/default_database"
 
 
@@ -32,6 +34,22 @@ def clean_environment(**extra):
     kept = {name: value for name, value in os.environ.items()
             if not name.startswith(("OMICS_VECTOR_", "CHROMA_", "PERSIST_DIRECTORY"))}
     return {**kept, "ANONYMIZED_TELEMETRY": "False", **extra}
+
+
+def eventually(condition, what, seconds=PATIENCE_SECONDS):
+    """Waits until `condition()` holds; fails naming `what` when it does not in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not in time: {what}"
+        time.sleep(0.02)
+
+
+def gauge(address, name):
+    """The value of a metric without labels, from the program that serves its metrics at `address`."""
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=60) as answer:
+        found = re.search(rf"^{name} (\S+)$", answer.read().decode(), re.MULTILINE)
+    assert found, f"there is no {name}"
+    return float(found[1])
 
 
 class Program:

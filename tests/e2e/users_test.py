@@ -13,7 +13,6 @@ import stack as stacks
 
 PYTHON = stacks.ROOT / ".cache" / "clients" / "moto" / "bin" / "python"
 PASSWORD = "Passw0rd!x"
-WAIT_SECONDS = 60  # the keys are fetched again after a second, and soon after that
 VECTORS = [[1.0, 0.0], [0.0, 1.0]]
 
 
@@ -232,23 +231,8 @@ def provider():
         yield Provider(process, url)
 
 
-def eventually(condition):
-    deadline = time.monotonic() + WAIT_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "nothing changed in time"
-        time.sleep(0.05)
-
-
 def status_of(started, token):
     return started.request("GET", f"{stacks.V2}/collections", headers={"Authorization": f"Bearer {token}"}, token=None)[0]
-
-
-def gauge(address, name):
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=20) as answer:
-        for line in answer.read().decode().splitlines():
-            if line.startswith(f"{name} "):
-                return float(line.split()[1])
-    raise AssertionError(f"there is no {name}")
 
 
 def test_a_provider_that_is_away_at_the_start_closes_the_door_to_its_users_only(provider, tmp_path):
@@ -265,14 +249,14 @@ def test_a_provider_that_is_away_at_the_start_closes_the_door_to_its_users_only(
         status, headers, _ = started.request("GET", f"{stacks.V2}/collections", headers={"Authorization": f"Bearer {token}"}, token=None)
         assert status == 503 and "Retry-After" in headers
         assert started.request("GET", f"{stacks.V2}/collections")[0] == 403
-        assert gauge(started.service_metrics, "omics_vector_service_jwt_keys_good") == 0
+        assert stacks.gauge(started.service_metrics, "omics_vector_service_jwt_keys_good") == 0
         provider.tell(status=200)
-        eventually(lambda: status_of(started, token) == 200)
+        stacks.eventually(lambda: status_of(started, token) == 200, "the keys, fetched again")
         assert status_of(started, provider.token("one", expires_in=-61)) == 403
         assert status_of(started, provider.token("one", expires_in=-30)) == 200, "within the leeway"
         assert status_of(started, provider.token("one", iss=provider.url)) == 403
         assert status_of(started, provider.token("two")) in (403, 503), "a key that nobody serves"
-        assert gauge(started.gateway_metrics, "omics_vector_gateway_jwt_keys_good") == 1
+        assert stacks.gauge(started.gateway_metrics, "omics_vector_gateway_jwt_keys_good") == 1
         assert started.stop() == [0, 0]
     finally:
         started.kill()

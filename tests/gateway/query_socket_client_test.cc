@@ -7,7 +7,6 @@
 #include <google/rpc/status.pb.h>
 #include <gtest/gtest.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -18,6 +17,7 @@
 #include <vector>
 
 #include "base/query_socket.h"
+#include "base/unix_socket.h"
 #include "tests/support/status_matchers.h"
 #include "tests/support/temp_dir.h"
 
@@ -35,10 +35,7 @@ class ScriptedService {
   using Script = std::function<void(int)>;
 
   ScriptedService(const std::string& path, std::vector<Script> scripts) : socket_(socket(AF_UNIX, SOCK_STREAM, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    EXPECT_EQ(bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    EXPECT_EQ(BindUnixSocket(socket_.get(), path), 0);
     EXPECT_EQ(listen(socket_.get(), 8), 0);
     thread_ = std::thread([this, scripts = std::move(scripts)] {
       for (const Script& script : scripts) {

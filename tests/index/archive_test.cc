@@ -11,7 +11,6 @@ namespace fs = std::filesystem;
 using testing::ArchiveEntry;
 using ::testing::HasSubstr;
 using testing::ReadFile;
-using testing::TempDir;
 using testing::WriteArchive;
 using testing::WriteFile;
 

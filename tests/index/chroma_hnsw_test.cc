@@ -12,7 +12,6 @@ namespace {
 
 using testing::IndexItem;
 using testing::ReadFile;
-using testing::TempDir;
 using testing::WriteFile;
 using testing::WriteIndex;
 

@@ -14,7 +14,6 @@ namespace fs = std::filesystem;
 using testing::kCollectionId;
 using testing::kMetadataSegment;
 using testing::kVectorSegment;
-using testing::TempDir;
 using testing::TestSqlite;
 
 constexpr int kMutations = 2000;

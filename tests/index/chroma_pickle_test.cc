@@ -58,7 +58,7 @@ TEST(ChromaPickleTest, WhatPythonWrites) {
 
 TEST(ChromaPickleTest, TheRealOnesOfFiveVersions) {
   for (const char* version : {"0.4.14", "0.4.24", "0.5.23", "0.6.3", "1.4.4"}) {
-    testing::TempDir temp;
+    TempDir temp;
     ASSERT_EQ(UnpackArchive(testing::TestData("chroma-stores/chroma-store-" + std::string(version) + ".tar.gz"),
                             temp.path(), {.files_max = 100, .unpacked_bytes_max = 1 << 30, .ratio_max = 1000}),
               absl::OkStatus());

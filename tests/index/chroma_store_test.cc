@@ -23,7 +23,6 @@ using testing::kVectorSegment;
 using testing::ReadAll;
 using testing::ReadFile;
 using testing::StoreContents;
-using testing::TempDir;
 using testing::TestData;
 using testing::TestSqlite;
 using testing::WriteArchive;

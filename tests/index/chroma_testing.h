@@ -21,28 +21,13 @@
 #include <vector>
 
 #include "index/chroma_store.h"
+#include "tests/support/temp_dir.h"
 
 namespace omics::index::testing {
 
 namespace fs = std::filesystem;
 
 inline fs::path TestData(std::string_view name) { return fs::path(OMICS_VECTOR_SOURCE_DIR) / "testdata" / name; }
-
-class TempDir {
- public:
-  TempDir() {
-    std::string name = (fs::temp_directory_path() / "omics-chroma-XXXXXX").string();
-    path_ = mkdtemp(name.data());
-  }
-  ~TempDir() { fs::remove_all(path_); }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  const fs::path& path() const { return path_; }
-  fs::path operator/(std::string_view name) const { return path_ / name; }
-
- private:
-  fs::path path_;
-};
 
 inline std::string ReadFile(const fs::path& path) {
   std::ifstream file(path, std::ios::binary);

@@ -85,19 +85,6 @@ class BundlesTest : public testing::Test {
     return status.ok() && response.results_size() > 0 ? response.results(0).hits(0).record().id() : "";
   }
 
-  int Collections() {
-    pb::ListCollectionsResponse response;
-    EXPECT_TRUE(server_.vectors().ListCollections(As(kReadToken).get(), pb::ListCollectionsRequest(), &response).ok());
-    return static_cast<int>(response.total());
-  }
-
-  void ExpectNothingSpooled() {
-    const std::filesystem::path spool = server_.directory().path() / "data/tmp";
-    if (std::filesystem::exists(spool)) {
-      EXPECT_TRUE(std::filesystem::is_empty(spool));
-    }
-  }
-
   TestServer server_;
 };
 
@@ -116,7 +103,7 @@ TEST_F(BundlesTest, ThereAndBack) {
   EXPECT_EQ(loaded.response.records(), 2000);
   EXPECT_EQ(loaded.response.sequence_number(), saved.summary.sequence_number());
   for (const int i : {0, 700, 1999}) EXPECT_EQ(NearestTo("latest", vectors[i]), absl::StrCat("r", i));
-  ExpectNothingSpooled();
+  server_.ExpectNothingSpooled();
 }
 
 TEST_F(BundlesTest, ATakenNameIsRefusedUnlessItIsToBeReplaced) {
@@ -138,7 +125,7 @@ TEST_F(BundlesTest, ATakenNameIsRefusedUnlessItIsToBeReplaced) {
   const Loaded loaded = Load(target, bytes);
   EXPECT_TRUE(loaded.status.ok()) << loaded.status.error_message();
   EXPECT_EQ(loaded.response.records(), 10);
-  EXPECT_EQ(Collections(), 1);
+  EXPECT_EQ(server_.Collections(), 1);
 }
 
 TEST_F(BundlesTest, WhatIsDamagedOrNoBundleLeavesNothingBehind) {
@@ -156,8 +143,8 @@ TEST_F(BundlesTest, WhatIsDamagedOrNoBundleLeavesNothingBehind) {
     const Loaded loaded = Load(Target("other"), sent);
     EXPECT_EQ(loaded.status.error_code(), code) << loaded.status.error_message();
     EXPECT_FALSE(loaded.status.error_message().empty());
-    EXPECT_EQ(Collections(), 1);
-    ExpectNothingSpooled();
+    EXPECT_EQ(server_.Collections(), 1);
+    server_.ExpectNothingSpooled();
   }
 }
 
@@ -191,7 +178,7 @@ TEST_F(BundlesTest, AStreamThatBreaksOffLeavesNothingBehind) {
   context->TryCancel();
   EXPECT_EQ(stream->Finish().error_code(), StatusCode::CANCELLED);
   server_.server().Stop();  // returns when the handlers have
-  ExpectNothingSpooled();
+  server_.ExpectNothingSpooled();
   int directories = 0;
   for ([[maybe_unused]] const auto& entry :
        std::filesystem::directory_iterator(server_.directory().path() / "data/collections")) {

@@ -18,19 +18,6 @@ std::filesystem::path StoresDir() { return std::filesystem::path(OMICS_VECTOR_SO
 
 class ImportChromaTest : public testing::Test {
  protected:
-  int Collections() {
-    pb::ListCollectionsResponse response;
-    EXPECT_TRUE(server_.vectors().ListCollections(As(kReadToken).get(), pb::ListCollectionsRequest(), &response).ok());
-    return static_cast<int>(response.total());
-  }
-
-  void ExpectNothingSpooled() {
-    const std::filesystem::path spool = server_.directory().path() / "data/tmp";
-    if (std::filesystem::exists(spool)) {
-      EXPECT_TRUE(std::filesystem::is_empty(spool));
-    }
-  }
-
   static std::string SomeStore() { return ReadFile(StoresDir() / "chroma-store-0.6.3.tar.gz"); }
 
   TestServer server_;
@@ -58,7 +45,7 @@ TEST_F(ImportChromaTest, EveryVersionsStoreIsImportedWhole) {
     }
   }
   EXPECT_GE(stores, 5);
-  ExpectNothingSpooled();
+  server_.ExpectNothingSpooled();
 }
 
 TEST_F(ImportChromaTest, ATruncatedArchiveLeavesNothingBehind) {
@@ -69,15 +56,15 @@ TEST_F(ImportChromaTest, ATruncatedArchiveLeavesNothingBehind) {
     EXPECT_EQ(outcome.status.error_code(), StatusCode::INVALID_ARGUMENT)
         << part << ": " << outcome.status.error_message();
     EXPECT_TRUE(outcome.imported.empty());
-    EXPECT_EQ(Collections(), 0);
-    ExpectNothingSpooled();
+    EXPECT_EQ(server_.Collections(), 0);
+    server_.ExpectNothingSpooled();
   }
 }
 
 TEST_F(ImportChromaTest, WhatIsNoArchiveIsRefused) {
   EXPECT_EQ(Import(server_.admin(), {}, "no archive at all").status.error_code(), StatusCode::INVALID_ARGUMENT);
   EXPECT_EQ(Import(server_.admin(), {}, "").status.error_code(), StatusCode::INVALID_ARGUMENT);
-  ExpectNothingSpooled();
+  server_.ExpectNothingSpooled();
 }
 
 TEST_F(ImportChromaTest, TheFirstMessageMustHoldTheTarget) {
@@ -133,7 +120,7 @@ TEST_F(ImportChromaTest, ABrokenOffStreamLeavesNothingBehind) {
     }
   }
   server_.server().Stop();  // returns when the handlers have
-  ExpectNothingSpooled();
+  server_.ExpectNothingSpooled();
   const std::filesystem::path collections = server_.directory().path() / "data/collections";
   if (std::filesystem::exists(collections)) {
     EXPECT_TRUE(std::filesystem::is_empty(collections));

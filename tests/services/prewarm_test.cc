@@ -13,6 +13,7 @@
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "services/security.h"
 #include "tests/services/testing.h"
+#include "tests/support/eventually.h"
 
 namespace omics::services {
 namespace {
@@ -26,19 +27,6 @@ const fs::path kCells = kOntology / "cell_ontology_sapbert_768.tar.gz";
 const fs::path kUberon = kOntology / "uberon_sapbert_768.tar.gz";
 constexpr std::int64_t kCellRecords = 3220;
 constexpr std::int64_t kUberonRecords = 7407;
-
-// How long a condition may take to come true on a busy machine.
-constexpr std::chrono::seconds kPatience{60};
-
-template <typename Condition>
-bool Eventually(Condition condition) {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return true;
-}
 
 class PrewarmTest : public testing::Test {
  protected:

@@ -7,7 +7,6 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <chrono>
 #include <cstring>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include "base/file_descriptor.h"
+#include "base/unix_socket.h"
 #include "services/query_socket.h"
 #include "tests/services/testing.h"
 
@@ -47,10 +47,7 @@ struct Outcome {
 class RawConnection {
  public:
   explicit RawConnection(const std::string& path) : socket_(socket(AF_UNIX, SOCK_STREAM, 0)) {
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-    connected_ = connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) == 0;
+    connected_ = ConnectUnixSocket(socket_.get(), path) == 0;
   }
 
   bool connected() const { return connected_; }
@@ -258,10 +255,7 @@ TEST(QuerySocketStartTest, WhatADeadProcessLeftIsReplaced) {
   const TempDir directory;
   {
     const FileDescriptor left(socket(AF_UNIX, SOCK_STREAM, 0));
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    QuerySocketPath(directory / "s").copy(address.sun_path, sizeof(address.sun_path) - 1);
-    ASSERT_EQ(bind(left.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+    ASSERT_EQ(BindUnixSocket(left.get(), QuerySocketPath(directory / "s")), 0);
   }
   const TestServer server([&directory](Options& options) { options.grpc_unix_socket = directory / "s"; });
   EXPECT_TRUE(RawConnection(QuerySocketPath(directory / "s")).connected());

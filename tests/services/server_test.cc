@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -13,6 +12,7 @@
 #include <string>
 
 #include "base/status.h"
+#include "base/unix_socket.h"
 #include "grpc/health/v1/health.grpc.pb.h"
 #include "tests/services/testing.h"
 
@@ -141,10 +141,7 @@ TEST(ServerTest, AUnixSocketAloneIsEnough) {
 // A bound socket, listening or left behind.
 void MakeSocket(const std::string& path, bool listening, int& fd) {
   fd = socket(AF_UNIX, SOCK_STREAM, 0);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(address.sun_path, sizeof(address.sun_path) - 1);
-  ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  ASSERT_EQ(BindUnixSocket(fd, path), 0);
   if (listening) {
     ASSERT_EQ(listen(fd, 1), 0);
   }

@@ -11,6 +11,7 @@
 #include "tests/cloud/fault_proxy.h"
 #include "tests/cloud/moto.h"
 #include "tests/services/testing.h"
+#include "tests/support/eventually.h"
 #include "tests/support/status_matchers.h"
 
 namespace omics::services {
@@ -19,18 +20,6 @@ namespace {
 using cloud::testing::Fault;
 using cloud::testing::FaultProxy;
 using ::testing::HasSubstr;
-
-constexpr std::chrono::seconds kPatience{60};
-
-template <typename Condition>
-bool Eventually(Condition condition) {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  return true;
-}
 
 // A data directory in use, as the service has it.
 struct Task {

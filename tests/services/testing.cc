@@ -18,15 +18,6 @@
 
 namespace omics::services {
 
-TempDir::TempDir() : path_(std::filesystem::temp_directory_path() / ("ov-" + MakeUuid().substr(0, 13))) {
-  std::filesystem::create_directories(path_);
-}
-
-TempDir::~TempDir() {
-  std::error_code error;
-  std::filesystem::remove_all(path_, error);
-}
-
 std::unique_ptr<grpc::ClientContext> As(const std::string& token) {
   auto context = std::make_unique<grpc::ClientContext>();
   if (!token.empty()) context->AddMetadata("authorization", "Bearer " + token);
@@ -88,6 +79,19 @@ TestServer::TestServer(const std::function<void(Options&)>& change) {
 }
 
 std::string TestServer::address() const { return "127.0.0.1:" + std::to_string(server_->grpc_port()); }
+
+int TestServer::Collections() const {
+  pb::ListCollectionsResponse response;
+  EXPECT_TRUE(vectors_->ListCollections(As(kReadToken).get(), pb::ListCollectionsRequest(), &response).ok());
+  return static_cast<int>(response.total());
+}
+
+void TestServer::ExpectNothingSpooled() const {
+  const std::filesystem::path spool = directory_.path() / "data/tmp";
+  if (std::filesystem::exists(spool)) {
+    EXPECT_TRUE(std::filesystem::is_empty(spool));
+  }
+}
 
 void TestServer::Create(const std::string& name, pb::Metric metric) const {
   pb::CreateCollectionRequest request;

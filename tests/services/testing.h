@@ -14,6 +14,7 @@
 #include "omics/vector/v1/vector_service.grpc.pb.h"
 #include "services/options.h"
 #include "services/server.h"
+#include "tests/support/temp_dir.h"
 
 namespace omics::services {
 
@@ -22,20 +23,6 @@ namespace pb = ::omics::vector::v1;
 inline constexpr char kReadToken[] = "read-token-0123456789abcdef";
 inline constexpr char kWriteToken[] = "write-token-0123456789abcdef";
 inline constexpr char kAdminToken[] = "admin-token-0123456789abcdef";
-
-// A directory that is removed with this object.
-class TempDir {
- public:
-  TempDir();
-  ~TempDir();
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 // A context with a token ("" for none) and a deadline that no test should reach.
 std::unique_ptr<grpc::ClientContext> As(const std::string& token);
@@ -64,6 +51,10 @@ class TestServer {
   pb::VectorService::Stub& vectors() const { return *vectors_; }
   pb::AdminService::Stub& admin() const { return *admin_; }
   std::string address() const;
+  // How many collections a reader can list.
+  int Collections() const;
+  // Fails the test if anything is left of a stream that brought or took a file.
+  void ExpectNothingSpooled() const;
 
   // Makes a collection of the default tenant and database, and fails the test if that is refused.
   void Create(const std::string& name, pb::Metric metric = pb::METRIC_SQUARED_L2) const;

@@ -1,30 +1,24 @@
 // A directory for one test, removed with it.
 #pragma once
 
-#include <cstdlib>
 #include <filesystem>
 #include <string>
+#include <string_view>
+
+#include "base/scratch_path.h"
 
 namespace omics {
 
 class TempDir {
  public:
-  TempDir() {
-    std::string path = (std::filesystem::temp_directory_path() / "omics-vector-test-XXXXXX").string();
-    if (::mkdtemp(path.data()) == nullptr) std::abort();
-    path_ = path;
-  }
-  ~TempDir() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  TempDir(const TempDir&) = delete;
-  TempDir& operator=(const TempDir&) = delete;
+  // The names of Unix sockets in it may still be some 70 characters long.
+  TempDir() : directory_(ScratchPath::MakeDirectory(std::filesystem::temp_directory_path(), "omics-test-").value()) {}
 
-  const std::filesystem::path& path() const { return path_; }
+  const std::filesystem::path& path() const { return directory_.path(); }
+  std::string operator/(std::string_view name) const { return (path() / name).string(); }
 
  private:
-  std::filesystem::path path_;
+  ScratchPath directory_;
 };
 
 }  // namespace omics
