@@ -3,8 +3,6 @@
 #include <curl/curl.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <optional>
@@ -36,7 +34,6 @@ struct FreeMulti {
 };
 struct Free {
   void operator()(curl_slist* list) const { curl_slist_free_all(list); }
-  void operator()(std::FILE* file) const { std::fclose(file); }
 };
 
 struct Transfer {
@@ -47,8 +44,6 @@ struct Transfer {
   absl::Status failure;  // of on_head, sink or a limit
   bool head_done = false;
   std::size_t sent = 0;  // of request.body
-  std::unique_ptr<std::FILE, Free> file;
-  std::int64_t file_bytes = 0;
   char error[CURL_ERROR_SIZE] = "";
   // Destroyed from the last to the first: the handles before what they point to.
   std::unique_ptr<curl_slist, Free> headers;
@@ -120,10 +115,6 @@ std::size_t OnBody(char* data, std::size_t size, std::size_t count, void* user) 
 
 std::size_t OnSend(char* data, std::size_t size, std::size_t count, void* user) {
   auto& transfer = *static_cast<Transfer*>(user);
-  if (transfer.file) {
-    const std::size_t got = std::fread(data, 1, size * count, transfer.file.get());
-    return got == 0 && std::ferror(transfer.file.get()) != 0 ? CURL_READFUNC_ABORT : got;
-  }
   const std::size_t got = transfer.request.body.copy(data, size * count, transfer.sent);
   transfer.sent += got;
   return got;
@@ -164,32 +155,18 @@ absl::Status SetHeaders(Transfer& transfer) {
   return absl::OkStatus();
 }
 
-absl::Status OpenFile(Transfer& transfer) {
-  const std::string path = transfer.request.file.string();
-  transfer.file.reset(std::fopen(path.c_str(), "rbe"));
-  if (!transfer.file) return ErrnoStatus(errno, absl::StrCat("read ", path));
-  std::error_code error;
-  transfer.file_bytes = static_cast<std::int64_t>(std::filesystem::file_size(path, error));
-  return error ? ErrnoStatus(error.value(), absl::StrCat("read ", path)) : absl::OkStatus();
-}
-
-// What is sent: nothing, a body, or a file.
-absl::Status SetBody(Transfer& transfer) {
+void SetBody(Transfer& transfer) {
   CURL* const easy = transfer.easy.get();
   const HttpRequest& request = transfer.request;
   if (request.method == "HEAD") curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
   const bool sends = request.method == "PUT" || request.method == "POST";
   if (sends) {
-    if (!request.file.empty()) OMICS_RETURN_IF_ERROR(OpenFile(transfer));
-    const auto bytes =
-        static_cast<curl_off_t>(transfer.file ? transfer.file_bytes : static_cast<std::int64_t>(request.body.size()));
     curl_easy_setopt(easy, CURLOPT_UPLOAD, 1L);
-    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, bytes);
+    curl_easy_setopt(easy, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, OnSend);
     curl_easy_setopt(easy, CURLOPT_READDATA, &transfer);
   }
   curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request.method.c_str());
-  return absl::OkStatus();
 }
 
 void SetTransport(Transfer& transfer, const Url& url) {
@@ -231,7 +208,7 @@ absl::Status SetUp(Transfer& transfer) {
   if (!transfer.easy) return absl::ResourceExhaustedError("no memory for a request");
   SetTransport(transfer, url);
   SetCallbacks(transfer);
-  OMICS_RETURN_IF_ERROR(SetBody(transfer));
+  SetBody(transfer);
   return SetHeaders(transfer);
 }
 

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -39,8 +38,7 @@ struct HttpRequest {
   std::string method = "GET";
   std::string url;
   std::vector<HttpHeader> headers;
-  std::string body;            // what to send, unless `file` is given
-  std::filesystem::path file;  // sent from here; "" for `body`
+  std::string body;  // what to send
   HttpTimeouts timeouts = {};
   // A larger body ends the request with OUT_OF_RANGE, before it is read where its length is announced.
   std::int64_t response_bytes_max = std::int64_t{1} << 20;
@@ -59,7 +57,7 @@ struct HttpRequest {
 // Thread safety: any number of threads may call it; a call uses a connection of its own.
 // Errors name method and url (MaskUrl) and the cause: UNAVAILABLE for what a later try may mend (no connection, broken
 // off, nothing came), DEADLINE_EXCEEDED for HttpTimeouts::total, FAILED_PRECONDITION for a certificate that cannot be
-// trusted, INVALID_ARGUMENT for a url or header that cannot be sent, NOT_FOUND for a missing file to send.
+// trusted, INVALID_ARGUMENT for a url or header that cannot be sent.
 absl::StatusOr<HttpResponse> SendHttp(const HttpRequest& request);
 
 }  // namespace omics::cloud

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <fstream>
+#include <functional>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -13,7 +15,6 @@
 #include "base/digest.h"
 #include "base/status.h"
 #include "base/text.h"
-#include "cloud/file_digest.h"
 #include "cloud/sigv4.h"
 #include "cloud/url.h"
 #include "cloud/xml.h"
@@ -24,6 +25,7 @@ namespace {
 constexpr std::size_t kBucketBytesMax = 63;
 constexpr std::size_t kKeyBytesMax = 1024;
 constexpr std::int64_t kPutBytesMax = std::int64_t{5} << 30;
+constexpr std::int64_t kPartsMax = 10'000;
 // A page of a list has at most 1,000 keys of 1,024 bytes, escaped.
 constexpr std::int64_t kListPageBytesMax = 16 << 20;
 // Tells our own write from another's when the answer to it was lost.
@@ -223,14 +225,141 @@ absl::StatusOr<std::string> S3::Put(const std::string& bucket, const std::string
   return impl_->PutRetried(std::move(request), Sha256Hex(bytes), bucket, key, stop);
 }
 
+namespace {
+
+// A file read from its beginning to its end.
+class FileToPut {
+ public:
+  static absl::StatusOr<FileToPut> Open(const std::filesystem::path& path) {
+    FileToPut file(path);
+    std::error_code error;
+    file.bytes_ = static_cast<std::int64_t>(std::filesystem::file_size(path, error));
+    if (error) return ErrnoStatus(error.value(), absl::StrCat("read ", path.string()));
+    return file;
+  }
+  std::int64_t bytes() const { return bytes_; }
+
+  // The next `bytes`, or what is left.
+  absl::StatusOr<std::string> Next(std::int64_t bytes) {
+    std::string piece(static_cast<std::size_t>(std::min(bytes, bytes_ - read_)), '\0');
+    if (!in_.read(piece.data(), std::ssize(piece))) {
+      return absl::UnavailableError(absl::StrCat("cannot read ", path_.string()));
+    }
+    read_ += std::ssize(piece);
+    return piece;
+  }
+
+ private:
+  explicit FileToPut(const std::filesystem::path& path) : path_(path), in_(path, std::ios::binary) {}
+
+  std::filesystem::path path_;
+  std::ifstream in_;
+  std::int64_t bytes_ = 0;
+  std::int64_t read_ = 0;
+};
+
+}  // namespace
+
+// One object that goes up in parts.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html
+class S3::Upload {
+ public:
+  Upload(const Impl& s3, const std::string& bucket, const std::string& key, const std::atomic<bool>* stop)
+      : s3_(s3), bucket_(bucket), key_(key), stop_(stop) {}
+
+  absl::StatusOr<std::string> Run(FileToPut& file) {
+    OMICS_RETURN_IF_ERROR(Begin());
+    absl::StatusOr<std::string> etag = SendAndComplete(file);
+    if (!etag.ok()) GiveUp();
+    return etag;
+  }
+
+ private:
+  absl::Status Begin() {
+    HttpRequest request = Request("POST", "uploads=");
+    request.headers.push_back({kWriteId, write_id_});
+    OMICS_ASSIGN_OR_RETURN(const HttpResponse response, Call(request, [this](const HttpResponse& answer) {
+                             return Require(!XmlText(answer.body, "UploadId").empty(), "an upload without an id");
+                           }));
+    id_ = XmlText(response.body, "UploadId");
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::string> SendAndComplete(FileToPut& file) {
+    const std::int64_t part_bytes = std::max(kPutPartBytes, (file.bytes() + kPartsMax - 1) / kPartsMax);
+    std::string parts;
+    for (std::int64_t number = 1; (number - 1) * part_bytes < file.bytes(); ++number) {
+      HttpRequest request = Request("PUT", absl::StrCat("partNumber=", number, "&", ThisUpload()));
+      OMICS_ASSIGN_OR_RETURN(request.body, file.Next(part_bytes));
+      OMICS_ASSIGN_OR_RETURN(const HttpResponse response, Call(request, [this](const HttpResponse& answer) {
+                               return Require(!answer.Header("ETag").empty(), "a part without an ETag");
+                             }));
+      absl::StrAppend(&parts, "<Part><PartNumber>", number, "</PartNumber><ETag>", response.Header("ETag"),
+                      "</ETag></Part>");
+    }
+    return Complete(absl::StrCat("<CompleteMultipartUpload>", parts, "</CompleteMultipartUpload>"));
+  }
+
+  absl::StatusOr<std::string> Complete(std::string parts) {
+    HttpRequest request = Request("POST", ThisUpload());
+    request.body = std::move(parts);
+    const auto response = Call(request, [this](const HttpResponse& answer) {
+      // S3 may say 200 before it knows.
+      return Require(!XmlText(answer.body, "ETag").empty(), OneLine(XmlText(answer.body, "Code")));
+    });
+    if (response.ok()) return XmlText(response->body, "ETag");
+    if (!absl::IsNotFound(response.status())) return response.status();
+    // The upload is gone: completed by a try whose answer was lost, or by somebody's hand.
+    const auto there = s3_.Call(Request("HEAD", ""), bucket_, key_, stop_);
+    if (there.ok() && there->Header(kWriteId) == write_id_) return there->Header("ETag");
+    return response.status();
+  }
+
+  // What stays behind would be paid for until the bucket's rules remove it.
+  void GiveUp() {
+    const auto given_up = s3_.Call(Request("DELETE", ThisUpload()), bucket_, key_, nullptr);
+    given_up.status().IgnoreError();
+  }
+
+  HttpRequest Request(const char* method, const std::string& query) const {
+    HttpRequest request;
+    request.method = method;
+    request.url = s3_.Url(bucket_, key_);
+    if (!query.empty()) absl::StrAppend(&request.url, "?", query);
+    return request;
+  }
+  std::string ThisUpload() const { return absl::StrCat("uploadId=", PercentEncode(id_, false)); }
+
+  // For a 2xx answer that is none; to be tried again.
+  absl::Status Require(bool good, const std::string& what) const {
+    return good ? absl::OkStatus() : absl::UnavailableError(absl::StrCat(s3_.Name(bucket_, key_), ": ", what));
+  }
+
+  absl::StatusOr<HttpResponse> Call(const HttpRequest& request,
+                                    const std::function<absl::Status(const HttpResponse&)>& check) const {
+    const std::string sha256 = Sha256Hex(request.body);
+    return WithRetries(s3_.options.retry, s3_.waiter(), stop_, [&]() -> absl::StatusOr<HttpResponse> {
+      OMICS_ASSIGN_OR_RETURN(HttpResponse response, s3_.Once(request, sha256, bucket_, key_, stop_));
+      OMICS_RETURN_IF_ERROR(check(response));
+      return response;
+    });
+  }
+
+  const Impl& s3_;
+  const std::string& bucket_;
+  const std::string& key_;
+  const std::atomic<bool>* const stop_;
+  const std::string write_id_ = RandomHex();
+  std::string id_;
+};
+
 absl::StatusOr<std::string> S3::PutFile(const std::string& bucket, const std::string& key,
-                                        const std::filesystem::path& file, const S3PutOptions& options,
-                                        const std::atomic<bool>* stop) const {
+                                        const std::filesystem::path& file, const std::atomic<bool>* stop) const {
   OMICS_RETURN_IF_ERROR(CheckNames(bucket, key));
-  OMICS_ASSIGN_OR_RETURN(const FileDigest digest, Sha256OfFile(file, kPutBytesMax + 1));
-  OMICS_ASSIGN_OR_RETURN(HttpRequest request, PutRequest(options, impl_->Name(bucket, key), digest.bytes));
-  request.file = file;
-  return impl_->PutRetried(std::move(request), digest.sha256, bucket, key, stop);
+  OMICS_ASSIGN_OR_RETURN(FileToPut opened, FileToPut::Open(file));
+  if (opened.bytes() > kPutPartBytes) return Upload(*impl_, bucket, key, stop).Run(opened);
+  OMICS_ASSIGN_OR_RETURN(const std::string bytes, opened.Next(kPutPartBytes));
+  return Put(bucket, key, bytes, {}, stop);
 }
 
 absl::StatusOr<std::vector<S3Object>> S3::List(const std::string& bucket, const std::string& prefix, std::size_t max,

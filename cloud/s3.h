@@ -16,6 +16,9 @@
 
 namespace omics::cloud {
 
+// Of a file that is put; it is in memory meanwhile. S3 takes 10,000 parts, so larger files have larger ones.
+inline constexpr std::int64_t kPutPartBytes = std::int64_t{16} << 20;
+
 struct S3Options {
   std::string endpoint;  // "https://host[:port]", then buckets are in the path; "" is AWS, with the bucket in the host
   std::string region = "us-east-1";
@@ -72,9 +75,10 @@ class S3 {
   // Return the ETag of what was written. At most 5 GiB, S3's limit for one request.
   absl::StatusOr<std::string> Put(const std::string& bucket, const std::string& key, std::string_view bytes,
                                   const S3PutOptions& options, const std::atomic<bool>* stop) const;
+  // Any size: more than kPutPartBytes go up in parts, each tried again by itself, and appear at once when all are
+  // there. Where that fails the parts are given up. The file must not change meanwhile.
   absl::StatusOr<std::string> PutFile(const std::string& bucket, const std::string& key,
-                                      const std::filesystem::path& file, const S3PutOptions& options,
-                                      const std::atomic<bool>* stop) const;
+                                      const std::filesystem::path& file, const std::atomic<bool>* stop) const;
   // All objects whose keys begin with `prefix`, in the order of their keys. OUT_OF_RANGE if there are more than `max`.
   absl::StatusOr<std::vector<S3Object>> List(const std::string& bucket, const std::string& prefix, std::size_t max,
                                              const std::atomic<bool>* stop) const;
@@ -89,6 +93,7 @@ class S3 {
 
  private:
   struct Impl;
+  class Upload;
   explicit S3(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };

@@ -271,7 +271,7 @@ absl::Status Shipping::ShipBundle(const index::CollectionInfo& info) {
   const auto manifest = index::SaveBundle(*catalog_, RefOf(info), file, limits);
   OMICS_RETURN_IF_ERROR(manifest.status());
   const std::string name = BundleKey(info.id, lease_->epoch(), manifest->sequence_number);
-  const auto put = s3_->PutFile(bucket_, Key(name), file, {}, &stop_);
+  const auto put = s3_->PutFile(bucket_, Key(name), file, &stop_);
   fs::remove(file, ignored);
   OMICS_RETURN_IF_ERROR(put.status());
   {

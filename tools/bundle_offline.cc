@@ -80,7 +80,7 @@ absl::Status PushBundle(const fs::path& file, const SavedBundle& bundle, const s
   OMICS_ASSIGN_OR_RETURN(const std::unique_ptr<cloud::S3> s3,
                          cloud::S3::Make(std::move(options), std::make_shared<cloud::CredentialChain>()));
   progress.Update("uploading", Progress::Unit::kBytes, 0, bundle.bytes, Progress::Clock::now());
-  OMICS_RETURN_IF_ERROR(s3->PutFile(place.bucket, place.key, file, {}, nullptr).status());
+  OMICS_RETURN_IF_ERROR(s3->PutFile(place.bucket, place.key, file, nullptr).status());
   progress.Update("uploading", Progress::Unit::kBytes, bundle.bytes, bundle.bytes, Progress::Clock::now());
   const std::string name = place.key.substr(place.key.rfind('/') + 1);
   OMICS_RETURN_IF_ERROR(

@@ -2,12 +2,10 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
 #include <thread>
 
 #include "tests/cloud/http_server.h"
 #include "tests/support/status_matchers.h"
-#include "tests/support/temp_dir.h"
 
 namespace omics::cloud {
 namespace {
@@ -30,20 +28,6 @@ TEST(HttpTest, SendsMethodHeadersAndBodyAndReadsTheAnswer) {
   EXPECT_EQ(response->status, 201);
   EXPECT_EQ(response->Header("x-said"), "hello");
   EXPECT_EQ(response->body, std::string("PUT /a/../b?c=d with\0zero", 25));
-}
-
-TEST(HttpTest, SendsAFileAndNamesAMissingOne) {
-  HttpServer server([](const Asked& asked) { return Reply{200, {}, asked.body}; });
-  const TempDir directory;
-  const std::string content(300'000, 'x');
-  std::ofstream(directory.path() / "f") << content;
-  HttpRequest request;
-  request.method = "PUT";
-  request.url = server.url();
-  request.file = directory.path() / "f";
-  EXPECT_EQ(SendHttp(request)->body, content);
-  request.file = directory.path() / "absent";
-  EXPECT_THAT(SendHttp(request), HasCode(absl::StatusCode::kNotFound, "absent"));
 }
 
 TEST(HttpTest, ABodyOverTheLimitIsRefusedAnnouncedOrNot) {

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <fstream>
+#include <random>
 
 #include "absl/strings/str_cat.h"
 #include "tests/cloud/fault_proxy.h"
@@ -73,9 +75,9 @@ TEST(S3Test, AgainstMotoRangesConditionsFilesAndPagesWork) {
   const TempDir directory;
   const std::string large(3'000'000, 'z');
   std::ofstream(directory.path() / "f") << large;
-  ASSERT_OK(s3->PutFile("bucket", "k", directory.path() / "f", {.if_match = one}, nullptr));
+  ASSERT_OK(s3->PutFile("bucket", "k", directory.path() / "f", nullptr));
   EXPECT_EQ(s3->Get("bucket", "k", {}, nullptr)->bytes, large);
-  EXPECT_THAT(s3->PutFile("bucket", "k", directory.path() / "absent", {}, nullptr),
+  EXPECT_THAT(s3->PutFile("bucket", "k", directory.path() / "absent", nullptr),
               HasCode(absl::StatusCode::kNotFound, "absent"));
   for (int i = 0; i < 1'003; ++i) ASSERT_OK(s3->Put("bucket", absl::StrCat("p/", 1000 + i), "", {}, nullptr));
   EXPECT_EQ(s3->List("bucket", "p/", 2'000, nullptr)->size(), 1'003u);
@@ -104,6 +106,64 @@ TEST(S3Test, AgainstMotoAConditionalWriteWhoseAnswerWasLostCountsOnce) {
   EXPECT_EQ(s3->Head("bucket", "lease", nullptr)->etag, *written);
   EXPECT_THAT(s3->Put("bucket", "lease", "mine", {.if_absent = true}, nullptr),
               HasCode(absl::StatusCode::kFailedPrecondition, "412"));
+}
+
+// Random bytes, so that parts in a wrong order show.
+std::string RandomBytes(std::size_t size, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::string bytes(size, '\0');
+  for (std::size_t at = 0; at + sizeof(std::uint64_t) <= size; at += sizeof(std::uint64_t)) {
+    const std::uint64_t word = random();
+    std::memcpy(bytes.data() + at, &word, sizeof(word));
+  }
+  return bytes;
+}
+
+TEST(S3Test, AgainstMotoALargeFileGoesUpInPartsThroughFaults) {
+  Moto moto;
+  moto.CreateBucket("bucket");
+  const TempDir directory;
+  const std::string content = RandomBytes(2 * kPutPartBytes + 12'345, 1);
+  std::ofstream(directory.path() / "f", std::ios::binary) << content;
+  ManualWaiter waiter;
+  int uploads = 0;
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    FaultProxy proxy("127.0.0.1", moto.port(), seed,
+                     {Fault::kCut, Fault::kLoseAnswer, Fault::kSlowDown, Fault::kRefuse, Fault::kGarbage}, 30);
+    const auto s3 = S3::Make({.endpoint = proxy.url(), .waiter = &waiter}, testing::TestCredentials()).value();
+    const std::string key = absl::StrCat("large/", seed);
+    const auto etag = s3->PutFile("bucket", key, directory.path() / "f", nullptr);
+    proxy.SetPercent(0);
+    const auto there = s3->Get("bucket", key, {}, nullptr);
+    if (!etag.ok()) {
+      EXPECT_TRUE(IsRetryable(etag.status())) << etag.status();
+      EXPECT_TRUE(!there.ok() || there->bytes == content) << "half an object";
+      continue;
+    }
+    ++uploads;
+    ASSERT_OK(there);
+    EXPECT_TRUE(there->bytes == content) << "seed " << seed;
+    EXPECT_EQ(there->etag, *etag);
+  }
+  EXPECT_GE(uploads, 3);
+}
+
+TEST(S3Test, AnUploadThatFailsGivesItsPartsUp) {
+  std::vector<std::string> asked_for;
+  HttpServer server([&](const Asked& asked) {
+    asked_for.push_back(absl::StrCat(asked.method, " ", asked.target));
+    if (asked.method == "POST") return Reply{200, {}, "<R><UploadId>an/id</UploadId></R>"};
+    if (asked.method == "PUT") return Reply{403, {}, "<Error><Code>AccessDenied</Code></Error>"};
+    return Reply{204, {}, ""};
+  });
+  const TempDir directory;
+  std::ofstream(directory.path() / "f") << std::string(kPutPartBytes + 1, 'x');
+  const auto s3 = S3::Make({.endpoint = server.url()}, testing::TestCredentials()).value();
+  EXPECT_THAT(s3->PutFile("bucket", "k", directory.path() / "f", nullptr),
+              HasCode(absl::StatusCode::kPermissionDenied, "AccessDenied"));
+  EXPECT_EQ(asked_for,
+            (std::vector<std::string>{"POST /bucket/k?uploads=", "PUT /bucket/k?partNumber=1&uploadId=an%2Fid",
+                                      "DELETE /bucket/k?uploadId=an%2Fid"}));
 }
 
 TEST(S3Test, SlowDownIsTriedAgainAndOtherRefusalsAreNot) {

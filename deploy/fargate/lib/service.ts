@@ -99,7 +99,7 @@ function allowTask(role: iam.IGrantable, settings: Settings, storage: Storage): 
   }));
   if (storage.shipped) {
     role.grantPrincipal.addToPrincipalPolicy(new iam.PolicyStatement({
-      actions: ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'],
+      actions: ['s3:GetObject', 's3:PutObject', 's3:AbortMultipartUpload', 's3:DeleteObject'],
       resources: [storage.shipped.arnForObjects('*')],
     }));
     role.grantPrincipal.addToPrincipalPolicy(new iam.PolicyStatement({ actions: ['s3:ListBucket'], resources: [storage.shipped.bucketArn] }));

@@ -393,6 +393,7 @@ describe('switches', () => {
     const writing = all(from, 'AWS::IAM::Policy').flatMap((each) => each.PolicyDocument.Statement)
       .filter((each: Json) => [each.Action].flat().includes('s3:PutObject'));
     assert.equal(writing.length, 1);
+    assert.ok([writing[0].Action].flat().includes('s3:AbortMultipartUpload'), 'bundles go up in parts');
     assert.match(JSON.stringify(writing[0].Resource), /Shipped/);
     assert.ok(!JSON.stringify(writing[0].Resource).includes('Sources'));
     assert.ok(JSON.stringify(all(from, 'AWS::ECS::TaskDefinition')).includes('"StopTimeout":120'));
