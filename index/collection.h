@@ -110,7 +110,7 @@ struct RecallSample {
 struct CollectionStats {
   std::int64_t records = 0;
   std::int64_t graph_rows = 0;    // searched by graph
-  std::int64_t tail_rows = 0;     // searched exactly
+  std::int64_t tail_rows = 0;     // waiting for a graph, or too few for one
   std::int64_t deleted_rows = 0;  // in segments, deleted or replaced since
   int segments = 0;
   // The lowest recall@10 of a segment's graph, measured by sampling when it was built; 1 where all is searched exactly.

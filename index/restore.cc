@@ -47,8 +47,7 @@ absl::StatusOr<std::vector<CollectionInfo>> ReadCollections(const fs::path& file
   return live;
 }
 
-absl::Status RestoreCollection(const CollectionInfo& info, const fs::path& directory, const FetchBundle& fetch) {
-  OMICS_ASSIGN_OR_RETURN(const fs::path bundle, fetch(info));
+absl::Status MakeCollection(const fs::path& bundle, const fs::path& directory) {
   std::error_code error;
   fs::create_directory(directory, error);
   if (error) return ErrnoStatus(error.value(), absl::StrCat("make directory ", directory.string()));
@@ -56,6 +55,18 @@ absl::Status RestoreCollection(const CollectionInfo& info, const fs::path& direc
   const absl::Status unpacked = UnpackBundle(bundle, directory);
   fs::remove(bundle, error);
   return unpacked;
+}
+
+absl::Status RestoreCollection(const CollectionInfo& info, const fs::path& directory, const FetchBundle& fetch) {
+  absl::Status damage;
+  while (true) {
+    OMICS_ASSIGN_OR_RETURN(const fs::path bundle, fetch(info, damage));
+    absl::Status made = MakeCollection(bundle, directory);
+    if (bundle.empty() || !absl::IsDataLoss(made)) return made;
+    damage = std::move(made);
+    std::error_code ignored;
+    fs::remove_all(directory, ignored);
+  }
 }
 
 absl::Status RestoreCollections(const DataDir& dir, const std::vector<CollectionInfo>& collections,

@@ -17,8 +17,10 @@ inline constexpr std::size_t kCatalogBytesMax = std::size_t{1} << 30;
 bool HasCatalog(const std::filesystem::path& data_dir);
 
 // Fetches the collection's bundle and returns the file, which is removed afterwards; "" if it has none: then it is
-// restored without records. Called from several threads at once.
-using FetchBundle = std::function<absl::StatusOr<std::filesystem::path>(const CollectionInfo& collection)>;
+// restored without records. Where the file is damaged it is called again with that error in `damage`, for another one
+// or an error; OK otherwise. Called from several threads at once, for one collection from one.
+using FetchBundle =
+    std::function<absl::StatusOr<std::filesystem::path>(const CollectionInfo& collection, const absl::Status& damage)>;
 
 // Makes the catalog that Catalog::Backup() saved, and each of its collections from its bundle, `threads` at a time. The
 // catalog's file appears last: after a crash the directory counts as empty, and what is there is removed by the next

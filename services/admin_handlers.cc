@@ -179,6 +179,7 @@ absl::Status AdminHandlers::GetStatus(const Call& call, pb::GetStatusResponse& r
     FillStats((*collection)->Stats(), status);
   }
   FillSources(call.principal, response);
+  if (facts_.shipping) FillShipping(facts_.shipping->Report(), call.principal.role, *response.mutable_shipping());
   return absl::OkStatus();
 }
 

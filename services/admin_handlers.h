@@ -15,6 +15,7 @@
 #include "services/health.h"
 #include "services/import_chroma.h"
 #include "services/prewarm_sources.h"
+#include "services/ship.h"
 #include "services/streams.h"
 
 namespace omics::services {
@@ -27,6 +28,7 @@ struct ServiceFacts {
   std::int64_t memory_bytes = 0;
   bool allow_reset = false;
   std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+  const Shipping* shipping = nullptr;  // borrowed; null without --ship-to
 };
 
 // Thread safety: all members may be called from any thread.

@@ -494,6 +494,16 @@ void FillPrewarm(PrewarmReport&& report, Role role, pb::PrewarmStatus& out) {
   out.set_error(OneLine(report.error));
 }
 
+void FillShipping(ShippingReport&& report, Role role, pb::ShippingStatus& out) {
+  out.set_may_write(report.may_write);
+  out.set_lease_seconds_left(report.lease_seconds_left);
+  out.set_lag_seconds(report.lag_seconds);
+  out.set_failures(report.failures);
+  if (role != Role::kAdmin) return;
+  out.set_url(std::move(report.url));
+  out.set_error(OneLine(report.error));
+}
+
 void FillAlias(const index::Alias& alias, pb::Alias& out) {
   out.set_tenant(alias.tenant);
   out.set_database(alias.database);

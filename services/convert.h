@@ -19,6 +19,7 @@
 #include "omics/vector/v1/vector_service.pb.h"
 #include "services/authorize.h"
 #include "services/prewarm_sources.h"
+#include "services/ship.h"
 
 namespace omics::services {
 
@@ -109,6 +110,7 @@ void FillDatabase(const index::Database& database, pb::Database& out);
 void FillAlias(const index::Alias& alias, pb::Alias& out);
 // Url and error are left out unless `role` is admin: they tell of the machine and its network.
 void FillPrewarm(PrewarmReport&& report, Role role, pb::PrewarmStatus& out);
+void FillShipping(ShippingReport&& report, Role role, pb::ShippingStatus& out);
 void FillIdentity(const Principal& principal, pb::GetIdentityResponse& out);
 
 void FillRecord(index::Record&& record, pb::Record& out);

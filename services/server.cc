@@ -208,9 +208,11 @@ struct Server::Parts {
         prewarm_sources(std::move(sources), std::move(downloader), *catalog, health),
         guard(tokens, metrics),
         vector_handlers(*catalog, health),
-        admin_handlers(
-            *catalog, health, prewarm_sources, SpoolDir(options),
-            {.threads = resources.threads, .memory_bytes = resources.memory_bytes, .allow_reset = options.allow_reset}),
+        admin_handlers(*catalog, health, prewarm_sources, SpoolDir(options),
+                       {.threads = resources.threads,
+                        .memory_bytes = resources.memory_bytes,
+                        .allow_reset = options.allow_reset,
+                        .shipping = shipping.get()}),
         vector_service(guard, vector_handlers),
         admin_service(guard, admin_handlers) {}
 

@@ -72,20 +72,34 @@ void Shipping::Tell() {
   if (listener_) listener_(status.ok());
 }
 
+ShippingReport Shipping::Report() const {
+  ShippingReport report;
+  report.url = settings_.url;
+  report.may_write = CheckWrites().ok();
+  report.lease_seconds_left = std::chrono::duration<double>(lease_->Left()).count();
+  MutexLock lock(mutex_);
+  report.lag_seconds = std::chrono::duration<double>(Clock::now() - complete_).count();
+  report.failures = failures_;
+  report.error = error_;
+  return report;
+}
+
 void Shipping::AddMetrics(Metrics& metrics) const {
-  metrics.AddGauge("ship_lag_seconds", "Age of the oldest change that may not be in S3 yet.", [this] {
-    MutexLock lock(mutex_);
-    return std::chrono::duration<double>(Clock::now() - complete_).count();
-  });
+  metrics.AddGauge("ship_lag_seconds", "Age of the oldest change that may not be in S3 yet.",
+                   [this] { return Report().lag_seconds; });
   metrics.AddGauge("lease_seconds_left", "Until the lease for writing runs out, unless it is renewed.",
-                   [this] { return std::chrono::duration<double>(lease_->Left()).count(); });
+                   [this] { return Report().lease_seconds_left; });
   metrics.AddCounter("ship_failures_total", "Tries to put changes or bundles into S3 that failed.",
-                     [this] { return static_cast<double>(failures_.load()); });
+                     [this] { return static_cast<double>(Report().failures); });
 }
 
 void Shipping::Failed(const absl::Status& status) {
   if (stop_) return;
-  ++failures_;
+  {
+    MutexLock lock(mutex_);
+    ++failures_;
+    error_ = status.ToString();
+  }
   LogError(absl::StrCat("not shipped to ", settings_.url, ", tried again soon: ", status.ToString()));
 }
 
@@ -149,6 +163,7 @@ absl::StatusOr<bool> Shipping::Round() {
   }
   MutexLock lock(mutex_);
   complete_ = begun;
+  error_.clear();
   return true;
 }
 

@@ -46,6 +46,16 @@ struct ShipSettings {
   int bundle_changes_max = 256;
 };
 
+// How shipping is going.
+struct ShippingReport {
+  std::string url;
+  bool may_write = false;
+  double lease_seconds_left = 0;  // unless it is renewed
+  double lag_seconds = 0;         // age of the oldest change that may not be in S3 yet
+  std::int64_t failures = 0;      // tries that failed
+  std::string error;              // of the last of them; "" once all was shipped after it
+};
+
 // Thread safety: construct, Attach(), Finish() and destroy on one thread; the other members may be called from any.
 class Shipping {
  public:
@@ -67,6 +77,7 @@ class Shipping {
   absl::Status CheckWrites() const;
   // Tells of each change of that, and once at once.
   void SetListener(std::function<void(bool may_write)> listener);
+  ShippingReport Report() const;
   void AddMetrics(Metrics& metrics) const;
 
   // Nothing is written any more: ships all that is left and gives up the lease. An error says what is not shipped.
@@ -90,7 +101,10 @@ class Shipping {
   absl::StatusOr<std::string> ChooseHolder(const cloud::LeaseHolder& last);
   absl::Status ReadBucket(const std::atomic<bool>* stop);
   absl::Status RestoreData(const std::atomic<bool>* stop);
+  ShippedState StateOf(const std::string& id) const;
   absl::StatusOr<std::filesystem::path> FetchBundle(const std::string& id, const std::atomic<bool>* stop) const;
+  // The newest bundle counts no more, if nothing is lost without it; else the damage.
+  absl::Status PassOverBundle(const std::string& id, const absl::Status& damage);
   absl::Status CatchUp(const index::CollectionInfo& info);
   absl::Status BeginEpoch();
 
@@ -125,7 +139,7 @@ class Shipping {
   bool own_data_ = false;  // the directory has all that is in S3, and perhaps more
 
   // Of Prepare() and Attach().
-  std::map<std::string, std::vector<ShippedObject>> objects_;  // by collection
+  std::map<std::string, std::vector<ShippedObject>> objects_;  // by collection, without damaged bundles
   EpochStarts starts_;
   std::string newest_catalog_;  // its key; "" if there is none
 
@@ -137,10 +151,11 @@ class Shipping {
   CondVar changed_;
   std::map<std::string, Progress> progress_ ABSL_GUARDED_BY(mutex_);
   Clock::time_point complete_ ABSL_GUARDED_BY(mutex_) = Clock::now();  // when the last whole round began
+  std::int64_t failures_ ABSL_GUARDED_BY(mutex_) = 0;
+  std::string error_ ABSL_GUARDED_BY(mutex_);
   std::function<void(bool)> listener_ ABSL_GUARDED_BY(mutex_);
   std::atomic<bool> began_ = false;  // the epoch did
   std::atomic<bool> stop_ = false;
-  std::atomic<std::int64_t> failures_ = 0;
   std::thread thread_;
   std::thread bundle_thread_;
 };

@@ -164,16 +164,36 @@ absl::Status Shipping::RestoreData(const std::atomic<bool>* stop) {
   OMICS_ASSIGN_OR_RETURN(const std::string backup,
                          Get(newest_catalog_, static_cast<std::int64_t>(index::kCatalogBytesMax), stop));
   return index::RestoreDataDir(
-      data_dir, backup, [&](const index::CollectionInfo& info) { return FetchBundle(info.id, stop); },
+      data_dir, backup,
+      [&](const index::CollectionInfo& info, const absl::Status& damage) -> absl::StatusOr<fs::path> {
+        if (!damage.ok()) OMICS_RETURN_IF_ERROR(PassOverBundle(info.id, damage));
+        return FetchBundle(info.id, stop);
+      },
       settings_.threads);
 }
 
-absl::StatusOr<fs::path> Shipping::FetchBundle(const std::string& id, const std::atomic<bool>* stop) const {
+ShippedState Shipping::StateOf(const std::string& id) const {
   const auto objects = objects_.find(id);
   const auto starts = starts_.find(id);
-  if (objects == objects_.end()) return fs::path();
-  const ShippedState state =
-      PlanRestore(objects->second, starts == starts_.end() ? EpochStarts::mapped_type() : starts->second);
+  return PlanRestore(objects == objects_.end() ? std::vector<ShippedObject>() : objects->second,
+                     starts == starts_.end() ? EpochStarts::mapped_type() : starts->second);
+}
+
+absl::Status Shipping::PassOverBundle(const std::string& id, const absl::Status& damage) {
+  const ShippedState before = StateOf(id);
+  const std::string& damaged = before.bundles.front().key;
+  std::erase_if(objects_.at(id), [&](const ShippedObject& object) { return object.key == damaged; });
+  if (StateOf(id).last < before.last) {
+    return Annotate(damage, absl::StrCat("s3://", bucket_, "/", damaged,
+                                         ", and what is older does not reach as far; to go back to that, remove it"));
+  }
+  LogError(absl::StrCat("damaged bundle=s3://", bucket_, "/", damaged,
+                        ", restoring from the one before and the changes since: ", damage.ToString()));
+  return absl::OkStatus();
+}
+
+absl::StatusOr<fs::path> Shipping::FetchBundle(const std::string& id, const std::atomic<bool>* stop) const {
+  const ShippedState state = StateOf(id);
   if (state.bundles.empty()) return fs::path();
   const ShippedObject& bundle = state.bundles.front();
   const fs::path directory = settings_.data_dir / "tmp" / "ship";
@@ -224,7 +244,7 @@ absl::Status Shipping::Attach(index::Catalog& catalog) {
 
 absl::Status Shipping::CatchUp(const index::CollectionInfo& info) {
   OMICS_ASSIGN_OR_RETURN(const std::shared_ptr<index::Collection> collection, Open(info));
-  const ShippedState state = PlanRestore(objects_[info.id], starts_[info.id]);
+  const ShippedState state = StateOf(info.id);
   Progress progress;
   if (!state.bundles.empty()) progress.bundle_bytes = state.bundles.front().bytes;
   for (const ShippedObject& object : state.changes) {

@@ -66,10 +66,21 @@ void PrintPrewarm(const pb::GetStatusResponse& status) {
   std::printf("\n%s%s", Table(rows).c_str(), errors.c_str());
 }
 
+// How far what is here is in S3 too, with --ship-to.
+void PrintShipping(const pb::GetStatusResponse& status) {
+  if (!status.has_shipping()) return;
+  const pb::ShippingStatus& shipping = status.shipping();
+  std::printf("shipping to %s: writes %s, lease %.1f s, lag %.1f s, %s failures\n", OneLine(shipping.url()).c_str(),
+              shipping.may_write() ? "acknowledged" : "REFUSED", shipping.lease_seconds_left(), shipping.lag_seconds(),
+              WithCommas(shipping.failures()).c_str());
+  if (!shipping.error().empty()) std::printf("not shipped: %s\n", OneLine(shipping.error()).c_str());
+}
+
 void PrintTable(const pb::GetStatusResponse& status) {
   std::printf("vector-service %s, up %s, %d threads, %s resident of %s\n", OneLine(status.version()).c_str(),
               Duration(std::chrono::seconds(status.uptime_seconds())).c_str(), status.threads(),
               Bytes(status.resident_bytes()).c_str(), Bytes(status.memory_budget_bytes()).c_str());
+  PrintShipping(status);
   if (status.collections().empty()) {
     std::puts("no collections; `vectorctl import STORE` makes some from a Chroma store");
     PrintPrewarm(status);

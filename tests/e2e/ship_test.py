@@ -214,6 +214,8 @@ def test_sigterm_loses_nothing_and_the_next_need_not_wait(s3):
     begun = time.monotonic()
     with task(s3, prefix) as stack:
         assert "waiting for the lease" not in stack.service.said()
+        told = stack.vectorctl("status").stdout
+        assert f"shipping to s3://{prewarm_test.BUCKET}/{prefix}: writes acknowledged, lease " in told and "not shipped" not in told
         print(f"\nready {time.monotonic() - begun:.2f} s after the start on an empty disk")
         wanted = {}
         for change in writer.changes:

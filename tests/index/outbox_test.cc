@@ -211,10 +211,16 @@ TEST_F(OutboxTest, ADirectoryIsMadeAgainFromCatalogBundlesAndChanges) {
     EXPECT_EQ(catalog->changes(), before);
   }
   const fs::path to = directory_.path() / "to";
-  const auto fetch = [&](const CollectionInfo& info) -> absl::StatusOr<fs::path> {
-    return info.name == "abc" ? bundle : fs::path();
+  const fs::path damaged = directory_.path() / "damaged";
+  fs::copy_file(bundle, damaged);
+  fs::resize_file(damaged, fs::file_size(damaged) / 2);
+  const auto fetch = [&](const CollectionInfo& info, const absl::Status& damage) -> absl::StatusOr<fs::path> {
+    if (info.name != "abc") return fs::path();
+    return damage.ok() ? damaged : bundle;
   };
-  const auto fails = [](const CollectionInfo&) -> absl::StatusOr<fs::path> { return absl::UnavailableError("cut"); };
+  const auto fails = [](const CollectionInfo&, const absl::Status&) -> absl::StatusOr<fs::path> {
+    return absl::UnavailableError("cut");
+  };
   EXPECT_THAT(RestoreDataDir(to, backup, fails, 2), HasCode(absl::StatusCode::kUnavailable, "collection '"));
   EXPECT_FALSE(HasCatalog(to)) << "half a directory counts as none";
   EXPECT_THAT(RestoreDataDir(to, backup.substr(0, backup.size() / 2), fetch, 2),

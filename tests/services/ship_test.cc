@@ -164,17 +164,62 @@ TEST_F(ShipTest, WithoutS3WritesEndWithTheLeaseAndComeBackWithIt) {
   std::atomic<int> may = -1;
   task->shipping->SetListener([&](bool may_write) { may = may_write; });
   EXPECT_TRUE(Eventually([&] { return may == 1 && task->shipping->CheckWrites().ok(); }));
+  EXPECT_TRUE(task->shipping->Report().may_write);
+  EXPECT_GT(task->shipping->Report().lease_seconds_left, 0);
   const auto collection = Make(*task, "abc");
   proxy.SetPercent(100);
   Upsert(*collection, "a", 1);
   EXPECT_TRUE(Eventually([&] { return may == 0; }));
+  EXPECT_TRUE(Eventually([&] { return !task->shipping->Report().error.empty(); }));
+  const ShippingReport away = task->shipping->Report();
+  EXPECT_EQ(away.url, settings.url);
+  EXPECT_FALSE(away.may_write);
+  EXPECT_LE(away.lease_seconds_left, 0);
+  EXPECT_GT(away.lag_seconds, 0);
+  EXPECT_GT(away.failures, 0);
   EXPECT_THAT(task->shipping->CheckWrites(), HasReason(absl::StatusCode::kUnavailable, "LEASE_LOST"));
   EXPECT_THAT(task->shipping->CheckWrites(), HasCode(absl::StatusCode::kUnavailable, "cannot be reached"));
   proxy.SetPercent(0);
   EXPECT_TRUE(Eventually([&] { return may == 1 && task->shipping->CheckWrites().ok(); }));
   EXPECT_TRUE(Eventually([&] { return !Objects("collections/").empty(); }));
+  EXPECT_TRUE(Eventually([&] { return task->shipping->Report().error.empty(); }));
+  EXPECT_GE(task->shipping->Report().failures, away.failures);
   ASSERT_OK(task->shipping->Finish());
   EXPECT_FALSE(task->shipping->CheckWrites().ok()) << "given up";
+}
+
+TEST_F(ShipTest, WhereTheNewestBundleIsDamagedTheOneBeforeAndTheChangesSinceDo) {
+  std::vector<std::string> wanted;
+  std::string folder;
+  {
+    auto task = Start(Settings("one"));
+    ASSERT_OK(task);
+    const auto collection = Make(*task, "abc");
+    folder = absl::StrCat("collections/", task->catalog->ListAllCollections()->front().id, "/");
+    EXPECT_TRUE(Eventually([&] {
+      Upsert(*collection, absl::StrCat(collection->sequence_number() % 40), 1 + collection->sequence_number());
+      return Objects(folder + "bundles/").size() >= 2;
+    }));
+    wanted = Records(*collection);
+    ASSERT_OK(task->shipping->Finish());
+  }
+  const std::string newest = Objects(folder + "bundles/").back().key;
+  std::string bytes = s3_->Get("bucket", newest, {}, nullptr)->bytes;
+  bytes[bytes.size() / 2] ^= 1;
+  ASSERT_OK(s3_->Put("bucket", newest, bytes, {}, nullptr));
+  {
+    ShipSettings settings = Settings("two");
+    settings.bundle_changes_max = 1'000'000;  // no newer one
+    auto again = Start(settings);
+    ASSERT_OK(again);
+    EXPECT_EQ(Records(*again->Collection("abc")), wanted);
+    ASSERT_OK(again->shipping->Finish());
+  }
+  // Without the changes in between going back would lose some.
+  for (const cloud::S3Object& object : Objects(folder + "changes/")) {
+    ASSERT_OK(s3_->Delete("bucket", object.key, nullptr));
+  }
+  EXPECT_THAT(Start(Settings("three")).status(), HasCode(absl::StatusCode::kDataLoss, newest));
 }
 
 TEST_F(ShipTest, ABucketThatIsNotThereIsNamed) {
