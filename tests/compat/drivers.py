@@ -113,14 +113,14 @@ class GrpcCalls:
     def op_update(self, name, **records):
         self.unary("Update", {"collection": {"name": name}, "records": changes(**records)})
 
-    def op_delete(self, name, ids):
-        self.unary("Delete", {"collection": {"name": name}, "ids": ids})
+    def op_delete(self, name, ids=(), **filters):
+        self.unary("Delete", {"collection": {"name": name}, "ids": list(ids), **filtered(**filters)})
 
     def op_count(self, name):
         return int(self.unary("Count", {"collection": {"name": name}}).get("count", 0))
 
-    def op_get(self, name, ids=(), limit=None, offset=0, include=("documents", "metadatas")):
-        request = {"collection": {"name": name}, "ids": list(ids), "offset": str(offset), "include": included(include)}
+    def op_get(self, name, ids=(), limit=None, offset=0, include=("documents", "metadatas"), **filters):
+        request = {"collection": {"name": name}, "ids": list(ids), "offset": str(offset), "include": included(include), **filtered(**filters)}
         if limit is not None:
             request["limit"] = str(limit)
         records = []
@@ -132,9 +132,9 @@ class GrpcCalls:
                 break
         return {"ids": [record["id"] for record in records], **columns(records, include)}
 
-    def op_query(self, name, embeddings, n, include=("documents", "metadatas", "distances")):
+    def op_query(self, name, embeddings, n, include=("documents", "metadatas", "distances"), **filters):
         answer = self.unary("Query", {"collection": {"name": name}, "k": n, "include": included(include),
-                                      "vectors": [{"values": values} for values in embeddings]})
+                                      "vectors": [{"values": values} for values in embeddings], **filtered(**filters)})
         rows = [result.get("hits", []) for result in answer["results"]]
         parts = [columns([hit["record"] for hit in hits], include) for hits in rows]
         result = {key: [part[key] for part in parts] for key in (parts[0] if parts else {})}
@@ -143,10 +143,37 @@ class GrpcCalls:
         return result
 
 
-def wrap(metadata):
+def wrap_value(value):
     kinds = {bool: "bool_value", int: "int_value", float: "double_value", str: "string_value"}
-    return {key: {kinds[type(value)]: str(value) if type(value) is int else value}
-            for key, value in (metadata or {}).items()}
+    return {kinds[type(value)]: str(value) if type(value) is int else value}
+
+
+def wrap(metadata):
+    return {key: wrap_value(value) for key, value in (metadata or {}).items()}
+
+
+METADATA_OPERATORS = {"$eq": "EQUAL", "$ne": "NOT_EQUAL", "$gt": "GREATER", "$gte": "GREATER_OR_EQUAL", "$lt": "LESS",
+                      "$lte": "LESS_OR_EQUAL", "$in": "IN", "$nin": "NOT_IN"}
+DOCUMENT_OPERATORS = {"$contains": "CONTAINS", "$not_contains": "NOT_CONTAINS", "$regex": "MATCHES", "$not_regex": "NOT_MATCHES"}
+JUNCTIONS = {"$and": "all_of", "$or": "any_of"}
+
+
+def filter_of(tests):
+    """A `where` or `where_document` of the tests as a Filter."""
+    (word, value), = tests.items()
+    if word in JUNCTIONS:
+        return {JUNCTIONS[word]: {"filters": [filter_of(one) for one in value]}}
+    if word in DOCUMENT_OPERATORS:
+        return {"document": {"operator": f"OPERATOR_{DOCUMENT_OPERATORS[word]}", "pattern": value}}
+    (operator, operand), = value.items() if isinstance(value, dict) else (("$eq", value),)
+    values = operand if isinstance(operand, list) else [operand]
+    return {"metadata": {"key": word, "operator": f"OPERATOR_{METADATA_OPERATORS[operator]}", "values": [wrap_value(one) for one in values]}}
+
+
+def filtered(where=None, where_document=None):
+    """The member `filter` of a request, if there is one."""
+    filters = [filter_of(tests) for tests in (where, where_document) if tests]
+    return {"filter": filters[0] if len(filters) == 1 else {"all_of": {"filters": filters}}} if filters else {}
 
 
 def unwrap(metadata):

@@ -11,7 +11,7 @@ CHROMA = RECORDS | COLLECTIONS | CONNECTING | {"count_collections", "list page",
 TENANCY = {"tenants", "connect elsewhere"}
 DATABASES = {"databases"}
 MODERN = {"regex", "configuration", "change configuration"}
-GRPC = RECORDS - {"where", "bool filter", "where_document", "not_contains", "delete where"} | COLLECTIONS - {"modify", "peek", "add existing", "query where_document"} | {"token", "bearer", "no token"}
+GRPC = RECORDS | COLLECTIONS - {"modify", "peek", "add existing"} | {"regex", "token", "bearer", "no token"}
 
 
 @dataclasses.dataclass(frozen=True)
