@@ -33,6 +33,9 @@ struct CalibratedEf {
 // nearest is lost to the codes' coarseness (docs/adr/0007-int8-codes.md).
 constexpr int RowsToRerank(int k) { return k < 20 ? k + 20 : 2 * k; }
 
+// The same where every row was compared by its codes: nothing is to be lost.
+constexpr int RowsToRerankAfterScan(int k) { return 2 * RowsToRerank(k); }
+
 struct CalibrationInput {
   Metric metric = Metric::kSquaredL2;
   std::span<const float> vectors;

@@ -90,7 +90,9 @@ class TableMaker {
   }
 
   std::vector<float> Directions() {
-    if (n_ < kDirectionsFromDimension || n_ > kDirectionsToDimension || rows_ < kDirectionsFromRows) return {};
+    if (!input_.find_directions || n_ < kDirectionsFromDimension || n_ > kDirectionsToDimension ||
+        rows_ < kDirectionsFromRows)
+      return {};
     const std::size_t count = std::min(rows_, kDirectionsSampleMax);
     std::vector<float> sample;
     sample.reserve(count * n_);

@@ -132,6 +132,7 @@ struct CodeInput {
   std::span<const float> vectors;  // rows x dimension, finite
   std::span<const float> scales;   // one RowScale per row
   const Pace* pace = nullptr;      // rests while queries come; null: never. Borrowed.
+  bool find_directions = true;     // takes seconds, for codes of a third of the length
 };
 
 // Makes the space that suits the rows, and the codes of all of them. Equal input gives equal codes.

@@ -161,7 +161,8 @@ void CollectionImpl::Install(const BuildInput& input, const std::shared_ptr<cons
     edit.Replace(sources, input.rows, segment);
     snapshot_.Store(edit.Finish());
     for (const SnapshotPart& part : input.parts) {
-      if (!part.segment) backlog_bytes_ -= static_cast<const Tail&>(*part.source).bytes();
+      if (part.segment) continue;
+      backlog_bytes_ -= static_cast<const Tail&>(*part.source).bytes() + (part.flat ? part.flat->bytes() : 0);
     }
     backlog_shrunk_.NotifyAll();
   }

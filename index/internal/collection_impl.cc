@@ -335,7 +335,13 @@ void CollectionImpl::ApplyEffects(const std::vector<Request*>& group) {
 }
 
 void CollectionImpl::AppendRow(Row row, SnapshotEdit& edit) {
-  if (tail_ && tail_->full()) SealTail();
+  if (tail_ && tail_->full()) {
+    if (auto codes = FlatCodes::Make(*tail_)) {
+      backlog_bytes_ += codes->bytes();
+      edit.SealLastPart(std::move(codes));
+    }
+    SealTail();
+  }
   if (!tail_) {
     tail_ = std::make_shared<Tail>(metric_, store_.dimension(), options_.tail_rows_max);
     edit.AddPart({tail_, nullptr, 0, std::make_shared<RowSet>()});

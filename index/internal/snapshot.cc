@@ -5,6 +5,7 @@
 
 #include "absl/base/macros.h"
 #include "base/status.h"
+#include "index/internal/calibrate.h"
 #include "index/internal/hnsw_walk.h"
 #include "index/internal/selection.h"
 
@@ -16,9 +17,6 @@ constexpr std::int64_t kRowsPerDeadlineCheck = 1024;
 
 // Fewer rows are compared in float32 at once: as fast as anything, and exact.
 constexpr std::int64_t kRowsForExactScan = 500;
-
-// A scan by codes re-ranks this many times the rows that a walk does: nothing is to be lost.
-constexpr int kScanRerankFactor = 2;
 
 // Float32 rows fetched ahead of the one that is compared.
 constexpr std::size_t kVectorsAhead = 3;
@@ -62,14 +60,15 @@ class Search {
       task.choice = {&candidates, nullptr};
       task.rows = candidates.count();
     }
-    if (!part.segment || spec_.exact || task.rows <= kRowsForExactScan) return ScanRows(task);
-    if (part.segment->walkable() && WorthWalking(task) && Walk(task)) return absl::OkStatus();
+    if (!part.coded() || spec_.exact || task.rows <= kRowsForExactScan) return ScanRows(task);
+    if (part.segment && part.segment->walkable() && WorthWalking(task) && Walk(task)) return absl::OkStatus();
     return ScanCodes(task);
   }
 
+  int K() const { return static_cast<int>(spec_.k); }
+
   int Ef(const Task& task) const {
-    const int k = static_cast<int>(spec_.k);
-    return spec_.ef == 0 ? task.part.segment->calibrated_ef().For(k) : std::max(spec_.ef, k);
+    return spec_.ef == 0 ? task.part.segment->calibrated_ef().For(K()) : std::max(spec_.ef, K());
   }
 
   bool WorthWalking(const Task& task) const {
@@ -84,14 +83,13 @@ class Search {
     const CodeWalkSpec spec = {Ef(task), task.choice, task.rows / 2};
     const CodeWalkResult walked = WalkCodes(segment.graph(), segment.codes(), spec_.query.data(), spec, *scratch);
     const auto wanted = std::min(spec_.k, static_cast<std::size_t>(task.rows));
-    return !walked.gave_up && walked.hits.size() >= wanted && Rerank(task, walked.hits, 1);
+    return !walked.gave_up && walked.hits.size() >= wanted && Rerank(task, walked.hits, RowsToRerank(K()));
   }
 
-  // Compares the best of `hits`, nearest first by their codes, in float32. False, with nothing offered, if the filter
-  // refuses so many that the nearest may not be among the others.
-  bool Rerank(const Task& task, std::span<const WalkHit> hits, int factor) {
-    const int enough = RowsToRerank(static_cast<int>(spec_.k));
-    hits = hits.first(std::min(hits.size(), static_cast<std::size_t>(enough * factor)));
+  // Compares the best `most` of `hits`, nearest first by their codes, in float32. False, with nothing offered, if the
+  // filter refuses so many that the nearest may not be among the others.
+  bool Rerank(const Task& task, std::span<const WalkHit> hits, int most) {
+    hits = hits.first(std::min(hits.size(), static_cast<std::size_t>(most)));
     std::vector<WalkHit> admitted;
     admitted.reserve(hits.size());
     for (const WalkHit& hit : hits) {
@@ -99,7 +97,7 @@ class Search {
       admitted.push_back(hit);
     }
     const bool all = std::ssize(hits) == task.rows || admitted.size() == hits.size();
-    if (!all && std::ssize(admitted) < enough) return false;
+    if (!all && std::ssize(admitted) < RowsToRerank(K())) return false;
     for (std::size_t i = 0; i < admitted.size(); ++i) {
       const WalkHit& hit = admitted[i];
       if (i + kVectorsAhead < admitted.size()) FetchVector(task, admitted[i + kVectorsAhead].row);
@@ -142,16 +140,17 @@ class Search {
 
   // Compares every row by its codes and the best of them in float32.
   absl::Status ScanCodes(const Task& task) {
-    const auto most = static_cast<std::size_t>(RowsToRerank(static_cast<int>(spec_.k)) * kScanRerankFactor);
-    ScratchPool::Lease scratch = task.part.segment->TakeScratch();
-    CodeScan scan(task.part.segment->codes(), spec_.query.data(), most, *scratch);
+    const int most = RowsToRerankAfterScan(K());
+    ScratchPool::Lease scratch = task.part.TakeScratch();
+    const CodesView codes = task.part.codes();
+    CodeScan scan(codes, spec_.query.data(), static_cast<std::size_t>(most), *scratch);
     for (std::int64_t row = NextRow(task, 0); row >= 0;) {
       OMICS_RETURN_IF_ERROR(CheckDeadline());
       for (std::int64_t i = 0; row >= 0 && i < kRowsPerDeadlineCheck; ++i, row = NextRow(task, row + 1)) {
         scan.Add(static_cast<std::uint32_t>(row));
       }
     }
-    if (Rerank(task, scan.Finish(), kScanRerankFactor)) return absl::OkStatus();
+    if (Rerank(task, scan.Finish(), most)) return absl::OkStatus();
     return ScanRows(task);
   }
 
@@ -207,6 +206,8 @@ void SnapshotEdit::AddPart(SnapshotPart part) {
 }
 
 void SnapshotEdit::GrowLastPart(std::int64_t rows) { next_.parts.back().rows = rows; }
+
+void SnapshotEdit::SealLastPart(std::shared_ptr<const FlatCodes> codes) { next_.parts.back().flat = std::move(codes); }
 
 void SnapshotEdit::Replace(std::span<const RowSource* const> sources, const std::vector<SegmentRow>& rows,
                            const std::shared_ptr<const Segment>& segment) {

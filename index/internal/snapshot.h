@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "base/clock.h"
 #include "index/collection.h"
+#include "index/internal/flat_codes.h"
 #include "index/internal/row_source.h"
 #include "index/internal/segment.h"
 #include "index/internal/tail.h"
@@ -21,8 +22,13 @@ struct SnapshotPart {
   const Segment* segment = nullptr;       // `source`, where it is a segment; null for a tail, which has no graph
   std::int64_t rows = 0;                  // the first `rows` of the source count
   std::shared_ptr<const RowSet> deleted;  // never null
+  std::shared_ptr<const FlatCodes> flat;  // of a full tail, where they are good enough; else it is compared exactly
 
   std::int64_t live_rows() const { return rows - deleted->count(); }
+  // By what to scan it; only for a segment and a full tail.
+  bool coded() const { return segment != nullptr || flat != nullptr; }
+  CodesView codes() const { return segment ? segment->codes() : flat->view(); }
+  ScratchPool::Lease TakeScratch() const { return segment ? segment->TakeScratch() : flat->TakeScratch(); }
 };
 
 // Thread safety: immutable once published.
@@ -62,6 +68,8 @@ class SnapshotEdit {
   void AddPart(SnapshotPart part);
   // The last part, a tail, has `rows` rows now.
   void GrowLastPart(std::int64_t rows);
+  // The last part, a full tail, can be scanned by these.
+  void SealLastPart(std::shared_ptr<const FlatCodes> codes);
   // Puts the segment written from `rows` in the place of the parts whose sources they came from; rows deleted since
   // then are deleted in it. `segment` is null where no row was left.
   void Replace(std::span<const RowSource* const> sources, const std::vector<SegmentRow>& rows,

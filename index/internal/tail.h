@@ -1,4 +1,4 @@
-// Rows that are not in a segment yet: in memory, searched exactly, rebuilt from SQLite at start.
+// Rows that are not in a segment yet: in memory, rebuilt from SQLite at start.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,8 @@ class Tail : public RowSource {
   // position and comes again.
   void Append(Row row);
 
+  Metric metric() const { return metric_; }
+  int dimension() const { return static_cast<int>(dimension_); }
   std::int64_t rows() const { return rows_; }
   bool full() const { return rows_ == rows_max_; }
   // Bytes of memory held.
