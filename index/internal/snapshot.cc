@@ -86,8 +86,9 @@ class Search {
     return !walked.gave_up && walked.hits.size() >= wanted && Rerank(task, walked.hits, RowsToRerank(K()));
   }
 
-  // Compares the best `most` of `hits`, nearest first by their codes, in float32. False, with nothing offered, if the
-  // filter refuses so many that the nearest may not be among the others.
+  // Compares the best `most` of `hits`, nearest first by their codes, in float32. False, with nothing offered, if a row
+  // that is nearer may not be among them: the filter refuses too many, or a tail, which is to lose nothing, holds more
+  // rows that the codes do not tell apart.
   bool Rerank(const Task& task, std::span<const WalkHit> hits, int most) {
     hits = hits.first(std::min(hits.size(), static_cast<std::size_t>(most)));
     std::vector<WalkHit> admitted;
@@ -96,14 +97,28 @@ class Search {
       if (!Admits(task, hit.row)) continue;
       admitted.push_back(hit);
     }
-    const bool all = std::ssize(hits) == task.rows || admitted.size() == hits.size();
-    if (!all && std::ssize(admitted) < RowsToRerank(K())) return false;
+    const bool all = std::ssize(hits) == task.rows;
+    if (!all && admitted.size() < hits.size() && std::ssize(admitted) < RowsToRerank(K())) return false;
     for (std::size_t i = 0; i < admitted.size(); ++i) {
-      const WalkHit& hit = admitted[i];
+      WalkHit& hit = admitted[i];
       if (i + kVectorsAhead < admitted.size()) FetchVector(task, admitted[i + kVectorsAhead].row);
-      Offer(task, hit.row, distance_(task.part.source->Vector(hit.row), task.part.source->Scale(hit.row)));
+      hit.distance = distance_(task.part.source->Vector(hit.row), task.part.source->Scale(hit.row));
     }
+    if (!all && task.part.flat && !NearestComeFirst(admitted)) return false;
+    for (const WalkHit& hit : admitted) Offer(task, hit.row, hit.distance);
     return true;
+  }
+
+  // Whether the k nearest, and all that are as near, are in the first half of `hits`, which are in the codes' order
+  // with their true distances: the codes' errors are then smaller than what lies between them and the rows left out.
+  bool NearestComeFirst(const std::vector<WalkHit>& hits) const {
+    if (hits.size() < spec_.k) return false;
+    std::vector<float> distances;
+    for (const WalkHit& hit : hits) distances.push_back(hit.distance);
+    const auto kth = distances.begin() + static_cast<std::ptrdiff_t>(spec_.k) - 1;
+    std::nth_element(distances.begin(), kth, distances.end());
+    const auto half = hits.begin() + std::ssize(hits) / 2;
+    return std::all_of(half, hits.end(), [&](const WalkHit& hit) { return hit.distance > *kth; });
   }
 
   void FetchVector(const Task& task, std::int64_t row) const {

@@ -94,6 +94,29 @@ TEST_P(FlatCodesTest, AScanByCodesFindsWhatAnExactOneFinds) {
   }
 }
 
+// A hundred copies each of two vectors that differ by less than codes can tell.
+TEST_P(FlatCodesTest, ManyCopiesOfNearlyEqualVectorsAreToldApart) {
+  auto tail = std::make_shared<Tail>(GetParam(), kDimension, kRows);
+  std::uniform_int_distribution<int> number(0, 1 << 20);
+  for (std::int64_t i = 0; i < kRows; ++i) {
+    const int value = i < 100 ? 645'247 : i < 200 ? 645'272 : number(rng_);
+    Row row;
+    row.identity = {i + 1, i + 1};
+    row.embedding.assign(kDimension, static_cast<float>(value));
+    row.embedding[0] = 1 << 20;
+    tail->Append(std::move(row));
+  }
+  const auto codes = FlatCodes::Make(*tail);
+  const auto deleted = std::make_shared<RowSet>();
+  const Snapshot snapshot = {GetParam(), kDimension, 1, {{tail, nullptr, kRows, deleted, codes}}};
+  for (const std::int64_t row : {0, 100, 150, 500}) {
+    const std::vector<float> query(tail->Vector(row), tail->Vector(row) + kDimension);
+    const std::vector<Candidate> exact = Search(snapshot, query, true), coded = Search(snapshot, query, false);
+    ASSERT_EQ(coded.size(), exact.size());
+    for (std::size_t rank = 0; rank < exact.size(); ++rank) EXPECT_EQ(coded[rank].distance, exact[rank].distance);
+  }
+}
+
 TEST_P(FlatCodesTest, RowsDeletedSinceAreNotFound) {
   Snapshot snapshot = Full(kLies[0]);
   const std::vector<float> query = Draw(kLies[0]);
