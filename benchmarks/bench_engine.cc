@@ -1,11 +1,16 @@
-// Search alone, without any server, one thread: recall@10, time and distances, of the walk by codes beside the walk by
-// float32 over the same graph, then of Collection::Query.
+// Search alone, without any server, one thread: what the walk by codes costs beside the walk by float32 over the same
+// graph and beside what the machine allows, then Collection::Query. bench_engine.py calls it and makes tables of it.
 //
 //   bench_engine STORE|VECTORS.npy|FILE.segment QUERIES.npy
 //
 // A Chroma store's (directory or archive) only collection, or the vectors (compared by cosine), go into a temporary
-// directory; of a segment only the walks are measured. Times are the sum over the queries of the best of several
+// directory; of a segment only the walks are measured. Times are the mean over the queries of the best of several
 // passes: other work on the machine only adds.
+//
+// Says one JSON object a line, "line" naming its kind. A "search" has "bytes", those of the rows that a query reads
+// and, by codes, of the links, with two times that no program can beat which reads and compares the same: "memory_us",
+// of the bytes at the speed of memory read in order (caches, where the data fit into them, are faster), and
+// "kernels_us", of the kernels' work on rows that the first cache holds.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -15,9 +20,11 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/resources.h"
 #include "base/status.h"
 #include "benchmarks/float_walk.h"
+#include "benchmarks/machine_limits.h"
 #include "benchmarks/npy.h"
 #include "index/catalog.h"
 #include "index/chroma_import.h"
@@ -43,8 +50,15 @@ double SecondsSince(std::chrono::steady_clock::time_point start) {
 }
 
 struct Run {
-  double seconds = 0;
+  double seconds = 0;  // a query
   Found found;
+};
+
+// What a query did on the average.
+struct Work {
+  double codes = 0;     // rows compared by codes
+  double floats = 0;    // rows compared by float32
+  double expanded = 0;  // rows whose links were read
 };
 
 Run Time(std::size_t queries, int passes, const std::function<std::vector<std::int64_t>(std::size_t)>& search) {
@@ -58,7 +72,7 @@ Run Time(std::size_t queries, int passes, const std::function<std::vector<std::i
       best[i] = std::min(best[i], SecondsSince(start));
     }
   }
-  for (const double seconds : best) run.seconds += seconds;
+  for (const double seconds : best) run.seconds += seconds / static_cast<double>(queries);
   return run;
 }
 
@@ -71,10 +85,19 @@ double Recall(const Found& truth, const Found& found) {
   return static_cast<double>(hits) / static_cast<double>(std::max<std::size_t>(1, wanted));
 }
 
-void Print(const std::string& what, int ef, const Run& run, const Found& truth, double distances) {
-  const double seconds = run.seconds / static_cast<double>(truth.size());
-  std::printf("%-16s %6d %10.4f %12.0f %10.1f %10.0f\n", what.c_str(), ef, Recall(truth, run.found), 1 / seconds,
-              1e6 * seconds, distances);
+void Say(const std::string& line) {
+  std::puts(line.c_str());
+  std::fflush(stdout);
+}
+
+std::string SearchLine(const std::string& what, int ef, const Run& run, const Found& truth) {
+  return absl::StrFormat(R"("line": "search", "what": "%s", "ef": %d, "recall": %.5f, "us": %.3f)", what, ef,
+                         Recall(truth, run.found), 1e6 * run.seconds);
+}
+
+void SayKernel(const std::string& rows, const KernelTime& kernel) {
+  Say(absl::StrFormat(R"({"line": "kernel", "what": "%s, %s", "cached_ns": %.2f, "random_ns": %.2f})", kernel.name,
+                      rows, kernel.cached_ns, kernel.random_ns));
 }
 
 // Searches of one segment.
@@ -82,15 +105,12 @@ class SegmentBench {
  public:
   SegmentBench(const Segment& segment, const Vectors& queries) : segment_(segment), queries_(queries) {}
 
-  void PrintAll() {
+  void Measure() {
+    SayLimits();
     const Run exact = Time(queries_.size(), 1, [this](std::size_t i) { return Scan(queries_[i]); });
     truth_ = exact.found;
-    std::printf("codes of %u numbers in %zu bytes; ef %d and %d for 10 and 100 hits\n",
-                segment_.codes().space.code_dimension, segment_.codes().space.stride(), segment_.calibrated_ef().few,
-                segment_.calibrated_ef().many);
-    std::printf("%-16s %6s %10s %12s %10s %10s\n", "", "ef", "recall@10", "queries/s", "us/query", "distances");
-    Print("float scan", 0, exact, truth_, static_cast<double>(segment_.rows()));
-    for (const int ef : kWidths) PrintWidth(ef);
+    SaySearch("float scan", 0, exact, {.floats = static_cast<double>(segment_.rows())});
+    for (const int ef : kWidths) MeasureWidth(ef);
   }
 
  private:
@@ -117,47 +137,83 @@ class SegmentBench {
     return Nearest(std::move(hits));
   }
 
-  void PrintWidth(int ef) {
-    std::int64_t distances = 0;
+  void SayLimits() {
+    const index::CodeSpace& space = segment_.codes().space;
+    limits_ = MeasureMachine(space.stride(), space.dimension);
+    encode_seconds_ = Time(queries_.size(), kPasses, [&](std::size_t i) {
+                        index::QueryCode().Encode(space, queries_[i].data(), index::BestDotKernel());
+                        return std::vector<std::int64_t>();
+                      }).seconds;
+    for (const KernelTime& kernel : limits_.codes) SayKernel(absl::StrCat(space.stride(), " bytes of codes"), kernel);
+    for (const KernelTime& kernel : limits_.floats) SayKernel(absl::StrCat(space.dimension, " floats"), kernel);
+    const index::CalibratedEf& ef = segment_.calibrated_ef();
+    Say(absl::StrFormat(
+        R"({"line": "limits", "bytes_per_second": %.0f, "encode_us": %.2f, "rows": %d, "code_numbers": %d, )"
+        R"("code_bytes": %d, "m": %d, "ef_for_10": %d, "ef_for_100": %d})",
+        limits_.bytes_per_second, 1e6 * encode_seconds_, segment_.rows(), space.code_dimension, space.stride(),
+        segment_.graph().m, ef.few, ef.many));
+  }
+
+  void SaySearch(const std::string& what, int ef, const Run& run, const Work& work) {
+    const index::CodeSpace& space = segment_.codes().space;
+    const double link_bytes = 2 * segment_.graph().m * static_cast<double>(sizeof(std::int32_t));
+    const double bytes = work.codes * static_cast<double>(space.stride()) +
+                         work.floats * static_cast<double>(space.dimension * sizeof(float)) +
+                         work.expanded * link_bytes;
+    const double kernels =
+        1e-9 * (work.codes * limits_.codes[0].cached_ns + work.floats * limits_.floats[0].cached_ns) +
+        (work.codes > 0 ? encode_seconds_ : 0);
+    Say(absl::StrFormat(R"({%s, "distances": %.1f, "bytes": %.0f, "memory_us": %.3f, "kernels_us": %.3f})",
+                        SearchLine(what, ef, run, truth_), work.codes > 0 ? work.codes : work.floats, bytes,
+                        1e6 * bytes / limits_.bytes_per_second, 1e6 * kernels));
+  }
+
+  void MeasureWidth(int ef) {
+    Work work;
     const Run floats = Time(queries_.size(), kPasses, [&](std::size_t i) {
       const index::RowDistance distance = DistanceTo(queries_[i]);
       return Nearest(WalkFloats(segment_.graph(), segment_.rows(), static_cast<std::size_t>(ef), [&](std::int32_t row) {
-        ++distances;
+        ++work.floats;
         return distance(segment_.Vector(row), segment_.Scale(row));
       }));
     });
-    Print("walk by float32", ef, floats, truth_, PerQuery(distances));
-    distances = 0;
-    const Run codes =
-        Time(queries_.size(), kPasses, [&](std::size_t i) { return WalkByCodes(queries_[i], ef, distances); });
-    Print("walk by codes", ef, codes, truth_, PerQuery(distances));
+    SaySearch("walk by float32", ef, floats, PerQuery(work));
+    work = {};
+    const Run codes = Time(queries_.size(), kPasses, [&](std::size_t i) { return WalkByCodes(queries_[i], ef, work); });
+    SaySearch("walk by codes", ef, codes, PerQuery(work));
   }
 
-  std::vector<std::int64_t> WalkByCodes(const std::vector<float>& query, int ef, std::int64_t& distances) const {
+  std::vector<std::int64_t> WalkByCodes(const std::vector<float>& query, int ef, Work& work) const {
     index::ScratchPool::Lease scratch = segment_.TakeScratch();
     const index::CodeWalkResult walked =
         index::WalkCodes(segment_.graph(), segment_.codes(), query.data(), {.ef = ef, .choice = {}}, *scratch);
-    distances += walked.distances;
+    const auto most = static_cast<std::size_t>(index::RowsToRerank(kHits));
+    const auto best = walked.hits.first(std::min(walked.hits.size(), most));
+    work.codes += static_cast<double>(walked.distances);
+    work.expanded += static_cast<double>(walked.expanded);
+    work.floats += static_cast<double>(best.size());
     const index::RowDistance distance = DistanceTo(query);
     std::vector<WalkHit> hits;
-    const auto most = static_cast<std::size_t>(index::RowsToRerank(kHits));
-    for (const WalkHit& hit : walked.hits.first(std::min(walked.hits.size(), most))) {
+    for (const WalkHit& hit : best) {
       hits.push_back({distance(segment_.Vector(hit.row), segment_.Scale(hit.row)), hit.row});
     }
     return Nearest(std::move(hits));
   }
 
-  double PerQuery(std::int64_t distances) const {
-    return static_cast<double>(distances) / kPasses / static_cast<double>(queries_.size());
+  Work PerQuery(const Work& work) const {
+    const double searches = kPasses * static_cast<double>(queries_.size());
+    return {work.codes / searches, work.floats / searches, work.expanded / searches};
   }
 
   const Segment& segment_;
   const Vectors& queries_;
+  MachineLimits limits_;
+  double encode_seconds_ = 0;
   Found truth_;
 };
 
 // Collection::Query: with the calibrated ef, and exact.
-absl::Status PrintCollection(const index::Collection& collection, const Vectors& queries) {
+absl::Status MeasureCollection(const index::Collection& collection, const Vectors& queries) {
   absl::Status status;
   const auto query = [&](bool exact) {
     return Time(queries.size(), exact ? 1 : kPasses, [&](std::size_t i) {
@@ -172,8 +228,8 @@ absl::Status PrintCollection(const index::Collection& collection, const Vectors&
     });
   };
   const Run exact = query(true);
-  Print("query, exact", 0, exact, exact.found, 0);
-  Print("query", 0, query(false), exact.found, 0);
+  Say(absl::StrCat("{", SearchLine("query, exact", 0, exact, exact.found), "}"));
+  Say(absl::StrCat("{", SearchLine("query", 0, query(false), exact.found), "}"));
   return status;
 }
 
@@ -216,7 +272,7 @@ absl::Status Main(const std::string& source, const std::string& queries_path) {
   if (absl::EndsWith(source, index::kSegmentSuffix)) {
     OMICS_ASSIGN_OR_RETURN(const Vectors queries, ReadNpy(queries_path));
     OMICS_ASSIGN_OR_RETURN(const std::shared_ptr<const Segment> segment, Segment::Open(source));
-    SegmentBench(*segment, queries).PrintAll();
+    SegmentBench(*segment, queries).Measure();
     return absl::OkStatus();
   }
   const TempDir dir;
@@ -232,16 +288,17 @@ absl::Status Main(const std::string& source, const std::string& queries_path) {
                                                        : ImportStore(source, dir, *catalog));
   OMICS_ASSIGN_OR_RETURN(const std::shared_ptr<index::Collection> collection,
                          catalog->OpenCollection({.name = "bench"}));
-  std::printf("import        %8.2f s, %lld records\n", SecondsSince(start),
-              static_cast<long long>(collection->Count()));
+  const double import_seconds = SecondsSince(start);
   start = std::chrono::steady_clock::now();
   OMICS_RETURN_IF_ERROR(collection->Compact(kNoDeadline));
-  std::printf("segment build %8.2f s, %d threads\n", SecondsSince(start), options.build_threads);
+  Say(absl::StrFormat(
+      R"({"line": "built", "records": %d, "import_seconds": %.3f, "build_seconds": %.3f, "threads": %d})",
+      collection->Count(), import_seconds, SecondsSince(start), options.build_threads));
   const std::vector<std::filesystem::path> segments = SegmentsBelow(data);
   if (segments.size() != 1) return absl::InternalError(absl::StrCat(segments.size(), " segments instead of one"));
   OMICS_ASSIGN_OR_RETURN(const std::shared_ptr<const Segment> segment, Segment::Open(segments[0]));
-  SegmentBench(*segment, queries).PrintAll();
-  return PrintCollection(*collection, queries);
+  SegmentBench(*segment, queries).Measure();
+  return MeasureCollection(*collection, queries);
 }
 
 }  // namespace

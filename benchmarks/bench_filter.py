@@ -1,6 +1,6 @@
 """Queries with filters, over REST, beside real Chroma 1.5.9 in the same run.
 
-    benchmarks/run filter
+    benchmarks/run filter [--records N] [--alone] [--quick]
 
 50,000 records of ontology form, every request with a filter of its own (at least 1,000 distinct ones per kind, where the
 kind has that many), n_results=10, documents, metadatas and distances returned. `wrk` asks over 8 connections; the two
@@ -11,27 +11,21 @@ import base64
 import contextlib
 import http.client
 import json
-import os
 import pathlib
-import platform
 import random
 import re
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "tests" / "compat"), str(ROOT / "tests" / "compat" / "differential")]
+import load
+import measure
+import mix_vectors
+import numpy
+import ontology
+import reference_server
+import stack as stacks
 
-import mix_vectors  # noqa: E402
-import numpy  # noqa: E402
-import ontology  # noqa: E402
-import reference_server  # noqa: E402
-import stack as stacks  # noqa: E402
-
-K = 10
 BATCH = 1000
 CONNECTIONS = 8
 REQUESTS = 2000  # distinct bodies per kind
@@ -40,20 +34,8 @@ COLLECTION = "ontology_form"
 SELECTIVITIES = (0.5, 0.1, 0.01, 0.001)
 RECALL_QUERIES = 200
 READS = 5
-rows = []
-
-LUA = """
-local bodies, at = {}, 0
-function init(args)
-  local file = io.open(args[1], "rb")
-  for line in file:lines() do bodies[#bodies + 1] = line end
-  file:close()
-end
-function request()
-  at = at % #bodies + 1
-  return wrk.format("POST", nil, nil, bodies[at])
-end
-"""
+TARGETS = {"where boolean": ">= 100", "where one of 20 values": ">= 100", "where $in of 200": ">= 40",
+           "where_document $contains": ">= 40"}
 
 
 class Corpus:
@@ -74,8 +56,7 @@ class Corpus:
 
     def body(self, **filters):
         vector = self.queries[self.random.randrange(len(self.queries))]
-        return json.dumps({"query_embeddings": [vector.tolist()], "n_results": K,
-                           "include": ["documents", "metadatas", "distances"], **filters})
+        return load.query_body(vector, **filters)
 
     def kinds(self):
         """Kind of filter → a function that draws one."""
@@ -120,36 +101,11 @@ class Server:
                  "embeddings": [base64.b64encode(row.tobytes()).decode() for row in corpus.embeddings[part]]}))
         return time.monotonic() - started
 
-    def cpu_seconds(self):
-        words = [pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in self.processes()]
-        return sum(int(w[11]) + int(w[12]) for w in words) / os.sysconf("SC_CLK_TCK")
-
-    def load(self, bodies, seconds, scratch):
-        """(requests a second, CPU seconds of the server per request)."""
-        told, script = scratch / "bodies", scratch / "requests.lua"
-        told.write_text("\n".join(bodies) + "\n")
-        script.write_text(LUA)
-        headers = [word for name, value in {"Content-Type": "application/json", **self.headers}.items()
-                   for word in ("-H", f"{name}: {value}")]
-        before = self.cpu_seconds()
-        done = subprocess.run(["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--timeout", "60s", "-s", str(script), *headers,
-                               f"http://{self.address[0]}:{self.address[1]}{self.path}/query", "--", str(told)],
-                              capture_output=True, text=True, check=True).stdout
-        spent = self.cpu_seconds() - before
-        assert "Non-2xx" not in done and "Socket errors" not in done, done
-        asked = int(re.search(r"(\d+) requests in", done)[1])
-        return float(re.search(r"Requests/sec:\s+([\d.]+)", done)[1]), spent / max(1, asked)
-
-
-def report(what, **values):
-    rows.append({"what": what, **values})
-    print(f"{what:28}" + "".join(f" {name}={value:<11.5g}" for name, value in values.items()), flush=True)
-
-
-def family(process):
-    """A process and what it started."""
-    children = pathlib.Path(f"/proc/{process}/task/{process}/children")
-    return [process] + [pid for child in children.read_text().split() for pid in family(int(child))]
+    def load(self, bodies, seconds):
+        """(requests a second, CPU microseconds of the server per request) for a file of bodies."""
+        before = measure.cpu_seconds(self.processes())
+        seen = load.rest_calls(self.address, self.path, self.headers, CONNECTIONS, bodies, seconds)
+        return seen["per_second"], 1e6 * (measure.cpu_seconds(self.processes()) - before) / seen["calls"]
 
 
 def wait_for_graph(stack):
@@ -157,52 +113,51 @@ def wait_for_graph(stack):
     stack.vectorctl("compact", COLLECTION)
 
 
-def throughput(servers, corpus, seconds, rounds, scratch):
+def throughput(report, servers, corpus, seconds, rounds, scratch):
     for kind, draw in corpus.kinds().items():
         bodies = [corpus.body(**draw()) for _ in range(REQUESTS)]
+        file = scratch / "bodies"
+        file.write_text("\n".join(bodies) + "\n")
         measured = {server.name: [] for server in servers}
         for _ in range(rounds):
             for server in servers:
-                measured[server.name].append(server.load(bodies, seconds, scratch))
+                measured[server.name].append(server.load(file, seconds))
         rates = {name: statistics.median(rate for rate, _ in values) for name, values in measured.items()}
-        costs = {name: statistics.median(cost for _, cost in values) for name, values in measured.items()}
-        values = {f"{name}_per_s": rate for name, rate in rates.items()}
-        values |= {f"{name}_cpu_us": 1e6 * cost for name, cost in costs.items()}
+        for name, values in measured.items():
+            report.add(f"{kind}: {name}", rates[name], "1/s", distinct=len(set(bodies)))
+            report.add(f"{kind}: {name}, CPU per request", statistics.median(cost for _, cost in values), "us")
         if len(servers) > 1:
-            values["ratio"] = rates["ours"] / rates["chroma"]
-        report(kind, distinct=len(set(bodies)), **values)
+            report.add(f"{kind}: ours / chroma", rates["ours"] / rates["chroma"], "x", TARGETS.get(kind, ""))
 
 
-def recall(servers, corpus):
+def recall(report, servers, corpus):
     chosen = corpus.queries[corpus.random.sample(range(len(corpus.queries)), RECALL_QUERIES)]
     distances = 1 - (chosen / numpy.linalg.norm(chosen, axis=1, keepdims=True)) @ corpus.embeddings.T
     for selectivity in SELECTIVITIES:
         allowed = numpy.flatnonzero(corpus.uniform < selectivity)
-        truth = allowed[numpy.argsort(distances[:, allowed], axis=1)[:, :K]]
-        found = {}
+        truth = allowed[numpy.argsort(distances[:, allowed], axis=1)[:, :load.K]]
         for server in servers:
             hits = 0
             for query, wanted in zip(chosen, truth):
                 answer = server.post(f"{server.path}/query", json.dumps(
-                    {"query_embeddings": [query.tolist()], "n_results": K, "include": [],
+                    {"query_embeddings": [query.tolist()], "n_results": load.K, "include": [],
                      "where": {"information": {"$lt": selectivity}}}))
                 hits += len({corpus.ids[row] for row in wanted} & set(answer["ids"][0]))
-            found[f"{server.name}_recall"] = hits / truth.size
-        report(f"recall at {100 * selectivity:g} %", **found)
+            report.add(f"recall@10 at {100 * selectivity:g} %: {server.name}", hits / truth.size, "", ">= .99")
 
 
-def reads(server, corpus):
+def reads(report, server, corpus):
     """Large gets, to the last byte of the answer: 5,000 records with embeddings, and 40,000 by their ids."""
-    asked = {"get 5,000 with embeddings": ({"limit": 5000, "include": ["embeddings", "documents", "metadatas"]}, 5000),
-             "get 40,000 by id": ({"ids": corpus.ids[:40000], "include": ["documents"]}, min(40000, len(corpus.ids)))}
-    for what, (body, count) in asked.items():
+    asked = {"get 5,000 with embeddings": ({"limit": 5000, "include": ["embeddings", "documents", "metadatas"]}, 5000, "<= 0.3"),
+             "get 40,000 by id": ({"ids": corpus.ids[:40000], "include": ["documents"]}, min(40000, len(corpus.ids)), "")}
+    for what, (body, count, target) in asked.items():
         seconds = []
         for _ in range(READS):
             started = time.monotonic()
             answer = server.post_raw(f"{server.path}/get", json.dumps(body))
             seconds.append(time.monotonic() - started)
             assert len(json.loads(answer)["ids"]) == count
-        report(what, seconds=statistics.median(seconds))
+        report.add(what, statistics.median(seconds), "s", target)
 
 
 def main():
@@ -212,8 +167,11 @@ def main():
     parser.add_argument("--rounds", type=int, default=2, help="turns of each server per kind (default 2)")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--alone", action="store_true", help="without Chroma")
+    parser.add_argument("--quick", action="store_true", help="6,000 records, one turn of a second: a smoke test")
     told = parser.parse_args()
-    print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} CPUs, {told.records} records, seed {told.seed}")
+    if told.quick:
+        told.records, told.seconds, told.rounds = 6000, 1, 1
+    report = measure.Report("filter", **vars(told))
     corpus = Corpus(told.records, told.seed)
     with contextlib.ExitStack() as running, tempfile.TemporaryDirectory(prefix="omics-") as scratch:
         stack = running.enter_context(stacks.running_stack())
@@ -221,15 +179,14 @@ def main():
                           lambda: [stack.service.process.pid, stack.gateway.process.pid])]
         if not told.alone:
             chroma = running.enter_context(reference_server.running_reference("1.5.9"))
-            servers.append(Server("chroma", chroma.address, {}, lambda: family(chroma.process.pid)))
+            servers.append(Server("chroma", chroma.address, {}, lambda: measure.family(chroma.process.pid)))
         for server in servers:
-            report(f"ingest, {server.name}", records_per_s=told.records / server.fill(corpus))
+            report.add(f"ingest: {server.name}", told.records / server.fill(corpus), "records/s")
         wait_for_graph(stack)
-        recall(servers, corpus)
-        throughput(servers, corpus, told.seconds, told.rounds, pathlib.Path(scratch))
-        reads(servers[0], corpus)
-    (ROOT / "build").mkdir(exist_ok=True)
-    (ROOT / "build" / "bench_filter.json").write_text(json.dumps(rows, indent=1) + "\n")
+        recall(report, servers, corpus)
+        throughput(report, servers, corpus, told.seconds, told.rounds, pathlib.Path(scratch))
+        reads(report, servers[0], corpus)
+    report.write()
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ import threading
 import time
 
 import bench_filter
-import bench_service
 import grpc_client
+import load
 import measure
 import reference_server
 import stack as stacks
@@ -56,14 +56,14 @@ def singles(server, corpus, clients, seconds):
 def during_build(report, stack, server, corpus, queries, seconds):
     """Queries with eight callers at rest, then while the graph is built over all rows again, as a new one asks for."""
     stack.vectorctl("compact", NAME)
-    idle = bench_service.grpc_calls(stack, NAME, queries, seconds, "--clients", "8")
+    idle = load.grpc_calls(stack, NAME, queries, seconds, "--clients", "8")
     singles(server, corpus, 1, 0.1)
     building = subprocess.Popen([stacks.VECTORCTL, "compact", NAME, "--address", stack.grpc], stdout=subprocess.DEVNULL,
                                 env=stacks.clean_environment(OMICS_VECTOR_TOKEN=stack.token))
     seen = []
     try:
         while not seen or building.poll() is None:
-            seen.append(bench_service.grpc_calls(stack, NAME, queries, 1, "--clients", "8"))
+            seen.append(load.grpc_calls(stack, NAME, queries, 1, "--clients", "8"))
     finally:
         assert building.wait() == 0
     report.add("queries at rest, c=8", idle["per_second"], "1/s")
@@ -101,7 +101,7 @@ def main():
         stack.vectorctl("compact", NAME)
         queries = pathlib.Path(scratch) / "queries.npy"
         measure.numpy.save(queries, corpus.queries)
-        bench_service.grpc_calls(stack, NAME, queries, told.seconds, "--clients", "8")
+        load.grpc_calls(stack, NAME, queries, told.seconds, "--clients", "8")
         memory = sum(measure.memory_mib(pid)["rss"] for pid in both())
         report.add("memory of both, file-backed pages counted, / float32 bytes", memory * 2**20 / corpus.embeddings.nbytes, "x", "<= 1.6")
         for clients, target in ((1, ">= 3"), (16, ">= 15")):

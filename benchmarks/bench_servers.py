@@ -13,7 +13,7 @@ import statistics
 import tempfile
 
 import bench_filter
-import bench_service
+import load
 import measure
 import reference_server
 import stack as stacks
@@ -21,16 +21,16 @@ import stack as stacks
 NAME = bench_filter.COLLECTION
 
 
-def rest(server, clients, body_file, script, seconds):
+def rest(server, clients, body_file, seconds):
     before = [measure.cpu_seconds([pid]) for pid in server.processes()]
-    seen = bench_service.wrk(server.address, server.path, server.headers, clients, body_file, script, seconds)
+    seen = load.rest_calls(server.address, server.path, server.headers, clients, body_file, seconds)
     spent = [measure.cpu_seconds([pid]) - then for pid, then in zip(server.processes(), before)]
     return {**seen, "cpu_us": 1e6 * sum(spent) / seen["calls"]}
 
 
 def grpc(stack, queries, seconds, *how):
     before = measure.cpu_seconds([stack.service.process.pid])
-    seen = bench_service.grpc_calls(stack, NAME, queries, seconds, *how)
+    seen = load.grpc_calls(stack, NAME, queries, seconds, *how)
     return {**seen, "cpu_us": 1e6 * (measure.cpu_seconds([stack.service.process.pid]) - before) / seen["calls"]}
 
 
@@ -42,8 +42,8 @@ def turns(kinds, rounds):
     """Each kind once per round, in turn: kind → what it saw."""
     seen = {kind: [] for kind in kinds}
     for _ in range(rounds):
-        for kind, load in kinds.items():
-            seen[kind].append(load())
+        for kind, calls in kinds.items():
+            seen[kind].append(calls())
     return {kind: median_of(of_kind) for kind, of_kind in seen.items()}
 
 
@@ -60,12 +60,11 @@ def recalls(report, servers, corpus):
 
 
 def compare(report, stack, servers, corpus, told, scratch):
-    queries, bodies, script = scratch / "queries.npy", scratch / "bodies", scratch / "requests.lua"
+    queries, bodies = scratch / "queries.npy", scratch / "bodies"
     measure.numpy.save(queries, corpus.queries)
     bodies.write_text("\n".join(corpus.body() for _ in range(1000)) + "\n")
-    script.write_text(bench_service.LUA)
     for clients in (1, 8):
-        kinds = {f"{server.name} REST": lambda server=server: rest(server, clients, bodies, script, told.seconds) for server in servers}
+        kinds = {f"{server.name} REST": lambda server=server: rest(server, clients, bodies, told.seconds) for server in servers}
         kinds["ours gRPC"] = lambda: grpc(stack, queries, told.seconds, "--clients", str(clients))
         seen = turns(kinds, told.rounds)
         for kind, values in seen.items():

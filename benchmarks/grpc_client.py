@@ -1,9 +1,10 @@
 """Writes and queries over gRPC, for benchmarks that load a service."""
 import time
 
+import measure  # which finds those below
+
 import drivers
 import grpc
-import measure
 
 vectors_pb2, services, collections_pb2, records_pb2, *_ = drivers.generated_protos()
 K = 10

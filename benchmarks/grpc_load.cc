@@ -4,12 +4,14 @@
 //
 // --clients: closed loop, C calls always under way on one connection. --rate: open loop, R calls a second begin at
 // fixed times whatever is still under way, and latencies count from when a call should have begun. Requests are
-// serialised before and answers are not parsed, so that the caller takes little of the cores it shares.
+// serialised before and answers are not parsed, so that the caller takes little of the cores it shares. SIGINT ends it
+// before its time.
 #include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
 #include <chrono>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -26,6 +28,8 @@ namespace pb = ::omics::vector::v1;
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* kMethod = "/omics.vector.v1.VectorService/Query";
+volatile std::sig_atomic_t interrupted = 0;
+
 // More than this many under way at once mean that the rate is beyond the server.
 constexpr int kUnderWayMax = 1000;
 
@@ -114,9 +118,11 @@ class Load {
   void Print() {
     std::sort(microseconds_.begin(), microseconds_.end());
     const double seconds = std::chrono::duration<double>(finished_ - started_).count();
-    std::printf("{\"calls\": %zu, \"seconds\": %.3f, \"per_second\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f}\n",
-                microseconds_.size(), seconds, static_cast<double>(microseconds_.size()) / seconds, Quantile(0.5),
-                Quantile(0.99));
+    std::printf(
+        "{\"calls\": %zu, \"seconds\": %.3f, \"per_second\": %.0f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"worst_us\": "
+        "%.1f}\n",
+        microseconds_.size(), seconds, static_cast<double>(microseconds_.size()) / seconds, Quantile(0.5),
+        Quantile(0.99), Quantile(1));
   }
 
  private:
@@ -131,7 +137,7 @@ class Load {
 
   bool RunClosed() {
     for (int i = 0; i < options_.clients; ++i) Begin(Free(), Clock::now());
-    while (!failed_ && Clock::now() < ends_) {
+    while (!failed_ && interrupted == 0 && Clock::now() < ends_) {
       Caller* caller = Take(Clock::time_point::max());
       Begin(caller, Clock::now());
     }
@@ -140,7 +146,7 @@ class Load {
 
   bool RunOpen() {
     const auto interval = std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(1 / options_.rate));
-    for (Clock::time_point due = started_; !failed_ && due < ends_; due += interval) {
+    for (Clock::time_point due = started_; !failed_ && interrupted == 0 && due < ends_; due += interval) {
       while (Clock::now() < due) {
         if (Caller* done = Take(due); done != nullptr) idle_.push_back(done);
       }
@@ -219,6 +225,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "grpc_load: %s\n", vectors.status().ToString().c_str());
     return 1;
   }
+  std::signal(SIGINT, [](int) { interrupted = 1; });
   Load load(options, Requests(options, *vectors));
   if (!load.Run()) return 1;
   load.Print();

@@ -36,8 +36,12 @@ class Report:
         print(", ".join(f"{key} {value}" for key, value in {**self.machine, **told}.items()), flush=True)
 
     def add(self, what, value, unit="", target="", **more):
-        self.rows.append({"what": what, "value": value, "unit": unit, "target": target, **more})
+        self.keep(what, value, unit, target=target, **more)
         print(f"{what:66} {value:>12.5g} {unit:10} {target}", flush=True)
+
+    def keep(self, what, value, unit="", **more):
+        """As add(), for lines that the caller prints itself."""
+        self.rows.append({**more, "what": what, "value": value, "unit": unit})
 
     def curve(self, title, label, points):
         """Points (x = recall, y = queries a second) of one line in the plot `title`."""

@@ -39,7 +39,7 @@ class CodeWalk {
     spec_.choice.all() ? WalkAll(start) : WalkChosen(start);
     for (const std::uint32_t word : s_.words_met_) s_.met_[word] = 0;
     s_.words_met_.clear();
-    return {s_.results_, distances_, gave_up_};
+    return {s_.results_, distances_, expanded_, gave_up_};
   }
 
  private:
@@ -94,6 +94,7 @@ class CodeWalk {
   // Leaves in `links_` and `order_` the neighbours of `row` that were not met before. Whether one was is as good as
   // random, so the loop writes every neighbour down and counts those that stay, without a branch.
   void Expand(std::int32_t row) {
+    ++expanded_;
     s_.links_.resize(LinksPerRow());
     std::size_t count = 0;
     for (const std::int32_t link : Links(graph_, row, 0)) {
@@ -177,7 +178,7 @@ class CodeWalk {
   const std::size_t ef_;
   const std::size_t stride_ = codes_.space.stride();
   const DotCodesFn dot_ = BestDotKernel();
-  std::int64_t distances_ = 0;
+  std::int64_t distances_ = 0, expanded_ = 0;
   bool gave_up_ = false;
 };
 

@@ -32,6 +32,7 @@ struct CodeWalkSpec {
 struct CodeWalkResult {
   std::span<const WalkHit> hits;  // nearest first, by the codes' order (not a distance); lives until the next walk
   std::int64_t distances = 0;     // computed
+  std::int64_t expanded = 0;      // rows whose links on level 0 were read
   bool gave_up = false;           // `hits` is what was met until then
 };
 

@@ -10,6 +10,8 @@
 #include <random>
 #include <vector>
 
+#include "tests/support/float_kernels.h"
+
 namespace omics::index {
 namespace {
 
@@ -26,7 +28,7 @@ std::vector<float> RandomVector(std::size_t n, std::mt19937& rng) {
 // epsilons of the sum of the terms' magnitudes bound what any order of addition loses here.
 double Tolerance(double magnitudes) { return 4 * std::numeric_limits<float>::epsilon() * magnitudes + 1e-7; }
 
-TEST(DistanceTest, AgreesWithAPlainLoopForAllLengthsAndMisalignments) {
+void ExpectAgreementWithAPlainLoop(const char* kernels) {
   std::mt19937 rng(1);
   for (const std::size_t n : kLengths) {
     for (std::size_t shift = 0; shift < 9; ++shift) {
@@ -37,10 +39,21 @@ TEST(DistanceTest, AgreesWithAPlainLoopForAllLengthsAndMisalignments) {
         dot_magnitudes += std::abs(static_cast<double>(a[i]) * b[i]);
         l2 += (static_cast<double>(a[i]) - b[i]) * (static_cast<double>(a[i]) - b[i]);
       }
-      EXPECT_NEAR(Dot(a.data() + shift, b.data() + shift, n), dot, Tolerance(dot_magnitudes)) << n << "+" << shift;
-      EXPECT_NEAR(SquaredL2(a.data() + shift, b.data() + shift, n), l2, Tolerance(l2)) << n << "+" << shift;
+      const float* const x = a.data() + shift;
+      const float* const y = b.data() + shift;
+      EXPECT_NEAR(Dot(x, y, n), dot, Tolerance(dot_magnitudes)) << kernels << " " << n << "+" << shift;
+      EXPECT_NEAR(SquaredL2(x, y, n), l2, Tolerance(l2)) << kernels << " " << n << "+" << shift;
     }
   }
+}
+
+TEST(DistanceTest, EveryKernelAgreesWithAPlainLoopForAllLengthsAndMisalignments) {
+  int sets = 0;
+  ForEachFloatKernels([&](const char* kernels) {
+    ++sets;
+    ExpectAgreementWithAPlainLoop(kernels);
+  });
+  EXPECT_GE(sets, 1);
 }
 
 // Highway's choice among the targets that it compiled; the lowest bit is the best. A run that knows its CPU says which
