@@ -24,8 +24,13 @@ constexpr std::array<float, 3> kSharesOfOther = {0.2f, 0.3f, 0.4f};
 // Rows compared between two looks at `cancelled`.
 constexpr std::int64_t kRowsPerCheck = 1024;
 
-// Each is tried until one reaches the target. The last is taken if none does: beyond, a scan is as good.
-constexpr std::array<int, 14> kSteps = {32, 40, 50, 60, 70, 80, 100, 120, 150, 200, 250, 300, 400, 600};
+// Each is tried until one reaches the target. The last is taken if none does.
+constexpr std::array<int, 18> kSteps = {32,  40,  50,  60,  70,  80,  100,   120,   150,
+                                        200, 250, 300, 400, 600, 800, 1'000, 1'500, 2'000};
+// From here on the target itself is enough: a margin would cost more than it is worth. Wider ones are for tables that
+// have so many rows for each unit: for others a scan is nearly as good.
+constexpr int kWide = 600;
+constexpr std::int64_t kRowsPerWide = 100;
 
 class Calibration {
  public:
@@ -92,8 +97,9 @@ class Calibration {
     Width width;
     for (const int ef : kSteps) {
       if (ef < k) continue;
+      if (ef > kWide && ef * kRowsPerWide > rows_) break;
       width = {ef, Recall(k, ef)};
-      if (width.recall >= kRecallTarget + kMargin) break;
+      if (width.recall >= kRecallTarget + (ef < kWide ? kMargin : 0)) break;
     }
     return width;
   }
