@@ -142,7 +142,8 @@ absl::Status Shipping::ReadBucket(const std::atomic<bool>* stop) {
     if (!shipped) continue;
     shipped->key = object.key;
     shipped->bytes = object.bytes;
-    objects_[shipped->collection].push_back(*std::move(shipped));
+    std::vector<ShippedObject>& of_collection = objects_[shipped->collection];
+    of_collection.push_back(*std::move(shipped));
   }
   return absl::OkStatus();
 }

@@ -22,6 +22,7 @@ CodeInput InputOf(const Tail& tail, const std::vector<float>& vectors, const std
 
 std::vector<float> MovedRow(const Tail& tail, std::int64_t row, std::int64_t other) {
   std::vector<float> query;
+  query.reserve(static_cast<std::size_t>(tail.dimension()));
   for (int i = 0; i < tail.dimension(); ++i) {
     query.push_back((1 - kShareOfOther) * tail.Vector(row)[i] + kShareOfOther * tail.Vector(other)[i]);
   }

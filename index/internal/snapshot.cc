@@ -114,6 +114,7 @@ class Search {
   bool NearestComeFirst(const std::vector<WalkHit>& hits) const {
     if (hits.size() < spec_.k) return false;
     std::vector<float> distances;
+    distances.reserve(hits.size());
     for (const WalkHit& hit : hits) distances.push_back(hit.distance);
     const auto kth = distances.begin() + static_cast<std::ptrdiff_t>(spec_.k) - 1;
     std::nth_element(distances.begin(), kth, distances.end());
